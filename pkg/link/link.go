@@ -105,7 +105,7 @@ func (b *Batch) Reset() {
 // Room returns where the device is to put the next packet (any packet fits, its own header before it), or nil
 // when b is full.
 func (b *Batch) Room() []byte {
-	if len(b.Packets) == batchPackets || len(b.store)-b.used < MaxPacket+deviceHeader {
+	if len(b.Packets) >= batchPackets || len(b.store)-b.used < MaxPacket+deviceHeader {
 		return nil
 	}
 	return b.store[b.used : b.used+MaxPacket+deviceHeader]
