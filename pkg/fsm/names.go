@@ -1,6 +1,9 @@
 package fsm
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 var stateNames = [numStates]string{
 	Closed: "CLOSED", Listen: "LISTEN", SynSent: "SYN-SENT", SynRcvd: "SYN-RECEIVED", SynRcvdOpen: "SYN-RECEIVED",
@@ -30,4 +33,24 @@ func (e Event) String() string {
 		return "Event(" + strconv.Itoa(int(e)) + ")"
 	}
 	return eventNames[e]
+}
+
+var actionNames = [...]string{
+	"SendSYN", "SendSYNACK", "SendACK", "ChallengeACK", "SendRST", "QueueFIN", "StartTimeWait", "StartFinWait",
+	"SignalOpen", "SignalEOF", "SignalReset", "SignalRefused", "SignalUnreachable", "SignalTimeout", "Release",
+	"Redeliver",
+}
+
+// String lists the actions in the order in which they are obeyed: "SendACK|SignalEOF".
+func (a Action) String() string {
+	if a == 0 {
+		return "0"
+	}
+	var names []string
+	for i, name := range actionNames {
+		if a&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, "|")
 }

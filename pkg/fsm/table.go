@@ -10,12 +10,18 @@ type cell struct {
 // leaves a choice, or where this machine departs from it:
 //
 //   - SYN-RECEIVED of a passive open ends in CLOSED where the text returns to LISTEN: each SYN gets a connection of
-//     its own, and the listener has never left LISTEN.
+//     its own, and the listener has never left LISTEN. Its user has not been told of it yet, and is told nothing.
 //   - Close in SYN-RECEIVED goes to FIN-WAIT-1 at once, as Figure 5 draws it. Where text is queued, section 3.10.4
 //     has the caller withhold Close until after SYNAcked.
 //   - A FIN on a SYN waits: the caller reports RcvFIN only after SYNAcked (section 3.10.7.2, "queued for
 //     processing later"), so CLOSE-WAIT never has its SYN outstanding.
-//   - RcvOldSYN is answered with the SYN,ACK again: a bare ACK would mean nothing to a peer still in SYN-SENT.
+//   - RcvOldSYN is answered with the SYN,ACK again, not with the empty ACK that section 3.10.7.4 has for any
+//     unacceptable segment: a peer still in SYN-SENT would drop it.
+//   - BadAck in SYN-RECEIVED is answered with RST, as section 3.5.2 (group 2) and the state's own paragraph have it;
+//     the ACK of RFC 5961 section 5 is for synchronized states.
+//   - A RST in SYN-SENT signals "connection refused" as it does in SYN-RECEIVED, not "connection reset".
+//   - Who sends a RST goes to CLOSED, as section 3.10.5 says; TIME-WAIT (section 3.5.2, Note 3 of Figure 5) is only
+//     advice.
 //   - LAST-ACK and CLOSING send RST when aborted and signal a RST received, though the text says "ok": they are
 //     entered when the FIN is queued, not when it is sent, and a silent end would strand the peer or hide lost text
 //     from the user (MUST-12).
@@ -29,7 +35,7 @@ var table = [numStates][numEvents]cell{
 		Close:          {Closed, 0, "3.10.4"}, // error "connection does not exist"
 		CloseUnread:    {Closed, 0, "3.10.4"},
 		Abort:          {Closed, 0, "3.10.5"},
-		ReceiveDropped: {Closed, 0, "3.10.4"},
+		ReceiveDropped: {Closed, 0, "3.10.3"},
 	},
 	Listen: {
 		OpenActive: {SynSent, SendSYN, "3.10.1"},
@@ -42,7 +48,7 @@ var table = [numStates][numEvents]cell{
 	SynSent: {
 		Close:          {Closed, Release, "3.10.4"},
 		Abort:          {Closed, Release, "3.10.5"},
-		ReceiveDropped: {SynSent, 0, "3.10.4"},
+		ReceiveDropped: {SynSent, 0, "3.6.1"},
 		BadAck:         {SynSent, SendRST, "3.10.7.3 first"},
 		RcvRST:         {Closed, SignalRefused | Release, "3.10.7.3 second"},
 		RcvSYNACK:      {Established, SendACK | SignalOpen, "3.10.7.3 fourth"},
@@ -53,8 +59,8 @@ var table = [numStates][numEvents]cell{
 	SynRcvd: {
 		Close:          {FinWait1, QueueFIN, "3.10.4"},
 		Abort:          {Closed, SendRST | Release, "3.10.5"},
-		ReceiveDropped: {SynRcvd, 0, "3.10.4"},
-		RcvOldSYN:      {SynRcvd, SendSYNACK, "3.8.1"},
+		ReceiveDropped: {SynRcvd, 0, "3.6.1"},
+		RcvOldSYN:      {SynRcvd, SendSYNACK, "3.10.7.4 first"},
 		BadSeq:         {SynRcvd, SendACK, "3.10.7.4 first"},
 		RcvRST:         {Closed, Release, "3.10.7.4 second"},
 		BadRST:         {SynRcvd, ChallengeACK, "3.10.7.4 second"},
@@ -67,8 +73,8 @@ var table = [numStates][numEvents]cell{
 	SynRcvdOpen: {
 		Close:          {FinWait1, QueueFIN, "3.10.4"},
 		Abort:          {Closed, SendRST | Release, "3.10.5"},
-		ReceiveDropped: {SynRcvdOpen, 0, "3.10.4"},
-		RcvOldSYN:      {SynRcvdOpen, SendSYNACK, "3.8.1"},
+		ReceiveDropped: {SynRcvdOpen, 0, "3.6.1"},
+		RcvOldSYN:      {SynRcvdOpen, SendSYNACK, "3.10.7.4 first"},
 		BadSeq:         {SynRcvdOpen, SendACK, "3.10.7.4 first"},
 		RcvRST:         {Closed, SignalRefused | Release, "3.10.7.4 second"},
 		BadRST:         {SynRcvdOpen, ChallengeACK, "3.10.7.4 second"},
@@ -80,9 +86,9 @@ var table = [numStates][numEvents]cell{
 	},
 	Established: {
 		Close:          {FinWait1, QueueFIN, "3.10.4"},
-		CloseUnread:    {Closed, SendRST | Release, "RFC 1122 4.2.2.13"},
+		CloseUnread:    {Closed, SendRST | Release, "3.6.1"},
 		Abort:          {Closed, SendRST | Release, "3.10.5"},
-		ReceiveDropped: {Established, 0, "3.10.4"},
+		ReceiveDropped: {Established, 0, "3.6.1"},
 		BadSeq:         {Established, SendACK, "3.10.7.4 first"},
 		RcvRST:         {Closed, SignalReset | Release, "3.10.7.4 second"},
 		BadRST:         {Established, ChallengeACK, "3.10.7.4 second"},
@@ -94,10 +100,10 @@ var table = [numStates][numEvents]cell{
 	},
 	FinWait1: {
 		Close:          {FinWait1, 0, "3.10.4"}, // error "connection closing"
-		CloseUnread:    {Closed, SendRST | Release, "RFC 1122 4.2.2.13"},
+		CloseUnread:    {Closed, SendRST | Release, "3.6.1"},
 		Abort:          {Closed, SendRST | Release, "3.10.5"},
-		ReceiveDropped: {FinWait1, 0, "3.10.4"},
-		RcvOldSYN:      {FinWait1, SendSYNACK, "3.8.1"}, // closed while SYN-RECEIVED
+		ReceiveDropped: {FinWait1, 0, "3.6.1"},
+		RcvOldSYN:      {FinWait1, SendSYNACK, "3.10.7.4 first"}, // closed while SYN-RECEIVED
 		BadSeq:         {FinWait1, SendACK, "3.10.7.4 first"},
 		RcvRST:         {Closed, SignalReset | Release, "3.10.7.4 second"},
 		BadRST:         {FinWait1, ChallengeACK, "3.10.7.4 second"},
@@ -105,14 +111,14 @@ var table = [numStates][numEvents]cell{
 		SYNAcked:       {FinWait1, 0, "3.10.7.4 fifth"}, // closed while SYN-RECEIVED
 		FINAcked:       {FinWait2, StartFinWait, "3.10.7.4 fifth"},
 		BadAck:         {FinWait1, ChallengeACK, "RFC 5961 5"},
-		RcvLateData:    {Closed, SendRST | Release, "RFC 1122 4.2.2.13"},
+		RcvLateData:    {Closed, SendRST | Release, "3.6.1"},
 		RcvFIN:         {Closing, SendACK | SignalEOF, "3.10.7.4 eighth"},
 		HardError:      {FinWait1, 0, "3.9.2.2"},
 		GaveUp:         {Closed, SignalTimeout | Release, "3.10.8"},
 	},
 	FinWait2: {
 		Close:          {FinWait2, 0, "3.10.4"},
-		CloseUnread:    {Closed, SendRST | Release, "RFC 1122 4.2.2.13"},
+		CloseUnread:    {Closed, SendRST | Release, "3.6.1"},
 		Abort:          {Closed, SendRST | Release, "3.10.5"},
 		ReceiveDropped: {FinWait2, StartFinWait, "3.6.1"},
 		BadSeq:         {FinWait2, SendACK, "3.10.7.4 first"},
@@ -120,17 +126,17 @@ var table = [numStates][numEvents]cell{
 		BadRST:         {FinWait2, ChallengeACK, "3.10.7.4 second"},
 		BadSYN:         {FinWait2, ChallengeACK, "3.10.7.4 fourth"},
 		BadAck:         {FinWait2, ChallengeACK, "RFC 5961 5"},
-		RcvLateData:    {Closed, SendRST | Release, "RFC 1122 4.2.2.13"},
+		RcvLateData:    {Closed, SendRST | Release, "3.6.1"},
 		RcvFIN:         {TimeWait, SendACK | SignalEOF | StartTimeWait, "3.10.7.4 eighth"},
 		HardError:      {FinWait2, 0, "3.9.2.2"},
-		GaveUp:         {Closed, SignalTimeout | Release, "3.8.4"},
+		GaveUp:         {Closed, SignalTimeout | Release, "3.10.8"},
 		FinWaitTimeout: {Closed, Release, "3.6.1"},
 	},
 	CloseWait: {
 		Close:          {LastAck, QueueFIN, "3.10.4"},
-		CloseUnread:    {Closed, SendRST | Release, "RFC 1122 4.2.2.13"},
+		CloseUnread:    {Closed, SendRST | Release, "3.6.1"},
 		Abort:          {Closed, SendRST | Release, "3.10.5"},
-		ReceiveDropped: {CloseWait, 0, "3.10.4"},
+		ReceiveDropped: {CloseWait, 0, "3.6.1"},
 		BadSeq:         {CloseWait, SendACK, "3.10.7.4 first"},
 		RcvOldFIN:      {CloseWait, SendACK, "3.10.7.4 eighth"},
 		RcvRST:         {Closed, SignalReset | Release, "3.10.7.4 second"},
@@ -142,9 +148,9 @@ var table = [numStates][numEvents]cell{
 	},
 	Closing: {
 		Close:          {Closing, 0, "3.10.4"},
-		CloseUnread:    {Closed, SendRST | Release, "RFC 1122 4.2.2.13"},
+		CloseUnread:    {Closed, SendRST | Release, "3.6.1"},
 		Abort:          {Closed, SendRST | Release, "3.10.5"},
-		ReceiveDropped: {Closing, 0, "3.10.4"},
+		ReceiveDropped: {Closing, 0, "3.6.1"},
 		BadSeq:         {Closing, SendACK, "3.10.7.4 first"},
 		RcvOldFIN:      {Closing, SendACK, "3.10.7.4 eighth"},
 		RcvRST:         {Closed, SignalReset | Release, "3.10.7.4 second"},
@@ -157,9 +163,9 @@ var table = [numStates][numEvents]cell{
 	},
 	LastAck: {
 		Close:          {LastAck, 0, "3.10.4"},
-		CloseUnread:    {Closed, SendRST | Release, "RFC 1122 4.2.2.13"},
+		CloseUnread:    {Closed, SendRST | Release, "3.6.1"},
 		Abort:          {Closed, SendRST | Release, "3.10.5"},
-		ReceiveDropped: {LastAck, 0, "3.10.4"},
+		ReceiveDropped: {LastAck, 0, "3.6.1"},
 		BadSeq:         {LastAck, SendACK, "3.10.7.4 first"},
 		RcvOldFIN:      {LastAck, SendACK, "3.10.7.4 eighth"},
 		RcvRST:         {Closed, SignalReset | Release, "3.10.7.4 second"},
@@ -174,7 +180,7 @@ var table = [numStates][numEvents]cell{
 		Close:          {TimeWait, 0, "3.10.4"},
 		CloseUnread:    {TimeWait, 0, "3.6.1"}, // all text was acknowledged: a RST would only end the wait
 		Abort:          {Closed, Release, "3.10.5"},
-		ReceiveDropped: {TimeWait, 0, "3.10.4"},
+		ReceiveDropped: {TimeWait, 0, "3.6.1"},
 		BadSeq:         {TimeWait, SendACK, "3.10.7.4 first"},
 		RcvOldFIN:      {TimeWait, SendACK | StartTimeWait, "3.10.7.4 eighth"},
 		RcvRST:         {TimeWait, 0, "RFC 1337 3"},
@@ -207,5 +213,6 @@ func (s State) CanSend() bool { return traits[s].send }
 // CanReceive reports whether text from the peer is processed (section 3.10.7.4 seventh).
 func (s State) CanReceive() bool { return traits[s].receive }
 
-// Synchronized reports whether both SYNs have been acknowledged (section 3.5.2, group 3).
+// Synchronized reports whether the state is in group 3 of section 3.5.2. Both SYNs have been acknowledged there, but
+// for a FIN-WAIT-1 entered from SYN-RECEIVED.
 func (s State) Synchronized() bool { return traits[s].synchronized }
