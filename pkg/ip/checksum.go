@@ -27,28 +27,46 @@ func add(sum uint32, word uint16) uint32 {
 	return s + carry
 }
 
-// sumLittle is the folded sum of b in little-endian words. Its carries go from one Add64 to the next, and around the
-// end with the next round's first.
+// sumLittle is the folded sum of b in little-endian words. Each round of 64 bytes is a chain of carries of its own,
+// so that the processor works at several rounds at once; what they carry out is counted and added at the end.
 func sumLittle(b []byte) uint16 {
-	var s, c uint64
+	var s, c, carries uint64
 	for len(b) >= 64 {
 		w := (*[64]byte)(b)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[0:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[8:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[16:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[24:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[32:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[40:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[48:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[56:]), c)
+		t := binary.LittleEndian.Uint64(w[0:])
+		t, c = bits.Add64(t, binary.LittleEndian.Uint64(w[8:]), 0)
+		t, c = bits.Add64(t, binary.LittleEndian.Uint64(w[16:]), c)
+		t, c = bits.Add64(t, binary.LittleEndian.Uint64(w[24:]), c)
+		t, c = bits.Add64(t, binary.LittleEndian.Uint64(w[32:]), c)
+		t, c = bits.Add64(t, binary.LittleEndian.Uint64(w[40:]), c)
+		t, c = bits.Add64(t, binary.LittleEndian.Uint64(w[48:]), c)
+		t, c = bits.Add64(t, binary.LittleEndian.Uint64(w[56:]), c)
+		carries += c
+		s, c = bits.Add64(s, t, 0)
+		carries += c
 		b = b[64:]
 	}
-	for len(b) >= 8 {
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b), c)
+	if len(b) >= 32 {
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[0:]), 0)
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[8:]), c)
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[16:]), c)
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[24:]), c)
+		carries += c
+		b = b[32:]
+	}
+	if len(b) >= 16 {
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[0:]), 0)
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b[8:]), c)
+		carries += c
+		b = b[16:]
+	}
+	if len(b) >= 8 {
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b), 0)
+		carries += c
 		b = b[8:]
 	}
-	s, c = bits.Add64(s, tail(b), c)
-	return fold64(s, c)
+	s, c = bits.Add64(s, tail(b), 0)
+	return fold64(s, carries+c)
 }
 
 // tail returns the up to seven bytes of b as a little-endian number.
@@ -66,9 +84,9 @@ func tail(b []byte) (v uint64) {
 	return v
 }
 
-// fold64 folds s and the carry out of it into 16 bits.
-func fold64(s, carry uint64) uint16 {
-	s = s>>32 + s&0xffffffff + carry
+// fold64 folds s, and the carries out of it, into 16 bits.
+func fold64(s, carries uint64) uint16 {
+	s = s>>32 + s&0xffffffff + carries
 	s = s>>32 + s&0xffffffff
 	return Fold(uint32(s))
 }

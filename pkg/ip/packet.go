@@ -54,19 +54,12 @@ func (p *Packet) Parse(b []byte) Drop {
 		}
 	}
 	fragment := binary.BigEndian.Uint16(b[6:])
-	*p = Packet{
-		Src:     V4([4]byte(b[12:16])),
-		Dst:     V4([4]byte(b[16:20])),
-		Proto:   b[9],
-		TTL:     b[8],
-		TOS:     b[1],
-		ID:      binary.BigEndian.Uint16(b[4:]),
-		DF:      fragment&flagDF != 0,
-		MF:      fragment&flagMF != 0,
-		Offset:  fragment & offsetMask * 8,
-		Header:  b[:header:header],
-		Payload: b[header:total:total],
-	}
+	p.Src, p.Dst = V4([4]byte(b[12:16])), V4([4]byte(b[16:20]))
+	p.TOS, p.TTL, p.Proto = b[1], b[8], b[9]
+	p.ID = binary.BigEndian.Uint16(b[4:])
+	p.DF, p.MF = fragment&flagDF != 0, fragment&flagMF != 0
+	p.Offset = fragment & offsetMask * 8
+	p.Header, p.Payload = b[:header:header], b[header:total:total]
 	switch {
 	case !p.Src.IsUnicast():
 		return DropSource
