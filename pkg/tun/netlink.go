@@ -1,0 +1,232 @@
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// existing is a device that was there before us.
+type existing struct {
+	multiQueue bool
+	persistent bool
+}
+
+// find looks for the device of cfg, and refuses what cannot become ours.
+func find(h *netlink.Handle, cfg *Config, vnet bool) (*existing, error) {
+	if cfg.Name == "" {
+		return nil, nil
+	}
+	l, err := h.LinkByName(cfg.Name)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tun: look for %s: %w", cfg.Name, err)
+	}
+	dev, ok := l.(*netlink.Tuntap)
+	if !ok || dev.Mode != netlink.TUNTAP_MODE_TUN {
+		return nil, attachError(cfg.Name, 0, fmt.Errorf("%w (it is of type %s)", unix.EINVAL, kind(l)))
+	}
+	if dev.Queues > 0 {
+		return nil, attachError(cfg.Name, 0, unix.EBUSY)
+	}
+	found := &existing{dev.Flags&netlink.TUNTAP_MULTI_QUEUE != 0, !dev.NonPersist}
+	if found.multiQueue {
+		return found, nil
+	}
+	line := fmt.Sprintf("make it with: ip tuntap add dev %s mode tun multi_queue vnet_hdr", cfg.Name)
+	if cfg.Queues > 1 {
+		return nil, fmt.Errorf("tun: %s has a single queue, not %d: %s", cfg.Name, cfg.Queues, line)
+	}
+	if vnet {
+		return nil, fmt.Errorf("tun: %s has a single queue: %w: %s", cfg.Name, errNoOffload, line)
+	}
+	return found, nil
+}
+
+func kind(l netlink.Link) string {
+	if dev, ok := l.(*netlink.Tuntap); ok && dev.Mode == netlink.TUNTAP_MODE_TAP {
+		return "tap"
+	}
+	return l.Type()
+}
+
+// checkConflicts refuses an address or a prefix that another interface has.
+func checkConflicts(h *netlink.Handle, cfg *Config) error {
+	links, err := h.LinkList()
+	if err != nil {
+		return fmt.Errorf("tun: list interfaces: %w", err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	if err := addressConflict(h, cfg, names); err != nil {
+		return err
+	}
+	return routeConflict(h, cfg, names)
+}
+
+func addressConflict(h *netlink.Handle, cfg *Config, names map[int]string) error {
+	if !cfg.Host.IsValid() {
+		return nil
+	}
+	addrs, err := h.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("tun: list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if on := names[a.LinkIndex]; on != cfg.Name && prefix(a.IPNet).Addr() == cfg.Host.Addr() {
+			return fmt.Errorf("tun: address %s is already on %s: choose another host address, or take it from there",
+				cfg.Host.Addr(), on)
+		}
+	}
+	return nil
+}
+
+// routeConflict refuses a prefix that is routed to another interface, and warns of one that overlaps.
+func routeConflict(h *netlink.Handle, cfg *Config, names map[int]string) error {
+	routes, err := h.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("tun: list routes: %w", err)
+	}
+	for _, r := range routes {
+		on := names[r.LinkIndex]
+		if r.Dst == nil || on == cfg.Name || prefix(r.Dst).Bits() == 0 {
+			continue
+		}
+		for _, want := range wantedPrefixes(cfg) {
+			switch p := prefix(r.Dst); {
+			case p == want:
+				return fmt.Errorf("tun: %s is already routed to %s: choose another network, or take the route away", p, on)
+			case p.Overlaps(want) && p.Bits() > want.Bits():
+				cfg.Warn(fmt.Sprintf("%s, a part of %s, stays routed to %s", p, want, on))
+			case p.Overlaps(want):
+				cfg.Warn(fmt.Sprintf("%s is taken out of %s, which is routed to %s", want, p, on))
+			}
+		}
+	}
+	return nil
+}
+
+// wantedPrefixes are those that the kernel is to route to the device.
+func wantedPrefixes(cfg *Config) []netip.Prefix {
+	var all []netip.Prefix
+	if cfg.Host.IsValid() && cfg.Host.Bits() < 32 {
+		all = append(all, cfg.Host.Masked())
+	}
+	for _, r := range cfg.Routes {
+		all = append(all, r.Masked())
+	}
+	return all
+}
+
+// configure sets what is not right yet: MTU, queue length, address, up, routes.
+func (t *Tun) configure(cfg *Config, found *existing) error {
+	l, err := t.netlink.LinkByName(t.name)
+	if err != nil {
+		return fmt.Errorf("tun: find %s: %w", t.name, err)
+	}
+	attrs := l.Attrs()
+	t.index, t.link.MTU = attrs.Index, cfg.MTU
+	if attrs.MTU != cfg.MTU {
+		if err := t.netlink.LinkSetMTU(l, cfg.MTU); errors.Is(err, fs.ErrPermission) {
+			cfg.Warn(fmt.Sprintf("not allowed to set the MTU of %s to %d: it stays %d", t.name, cfg.MTU, attrs.MTU))
+			t.link.MTU = attrs.MTU
+		} else if err != nil {
+			return configureError(fmt.Sprintf("set the MTU of %s to %d", t.name, cfg.MTU), err)
+		}
+	}
+	if attrs.TxQLen != cfg.TxQueueLen {
+		if err := t.netlink.LinkSetTxQLen(l, cfg.TxQueueLen); err != nil {
+			cfg.Warn(fmt.Sprintf("set the transmit queue of %s to %d packets: %v", t.name, cfg.TxQueueLen, err))
+		}
+	}
+	if err := t.address(l, cfg, found); err != nil {
+		return err
+	}
+	if attrs.Flags&net.FlagUp == 0 {
+		if err := t.netlink.LinkSetUp(l); err != nil {
+			return configureError("set "+t.name+" up", err)
+		}
+	}
+	return t.routes(l, cfg, found)
+}
+
+// address gives the device its address, unless it has it.
+func (t *Tun) address(l netlink.Link, cfg *Config, found *existing) error {
+	if !cfg.Host.IsValid() {
+		return nil
+	}
+	has, err := t.netlink.AddrList(l, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("tun: list addresses of %s: %w", t.name, err)
+	}
+	for _, a := range has {
+		if p := prefix(a.IPNet); p.Addr() == cfg.Host.Addr() {
+			if p != cfg.Host {
+				cfg.Warn(fmt.Sprintf("%s has the address as %s, not %s: it stays", t.name, p, cfg.Host))
+			}
+			return nil
+		}
+	}
+	a := &netlink.Addr{IPNet: ipNet(cfg.Host)}
+	if err := t.netlink.AddrAdd(l, a); err != nil {
+		return configureError(fmt.Sprintf("add address %s to %s", cfg.Host, t.name), err)
+	}
+	t.onClose(found, func() { _ = t.netlink.AddrDel(l, a) })
+	return nil
+}
+
+// routes adds the routes of cfg that the device does not have.
+func (t *Tun) routes(l netlink.Link, cfg *Config, found *existing) error {
+	has, err := t.netlink.RouteList(l, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("tun: list routes of %s: %w", t.name, err)
+	}
+	there := map[netip.Prefix]bool{}
+	for _, r := range has {
+		if r.Dst != nil {
+			there[prefix(r.Dst)] = true
+		}
+	}
+	for _, p := range cfg.Routes {
+		p = p.Masked()
+		if there[p] || cfg.Host.IsValid() && p.Bits() >= cfg.Host.Bits() && cfg.Host.Contains(p.Addr()) {
+			continue
+		}
+		r := &netlink.Route{LinkIndex: t.index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK}
+		if cfg.Host.IsValid() {
+			r.Src = cfg.Host.Addr().AsSlice()
+		}
+		if err := t.netlink.RouteAdd(r); err != nil {
+			return configureError(fmt.Sprintf("route %s to %s", p, t.name), err)
+		}
+		there[p] = true
+		t.onClose(found, func() { _ = t.netlink.RouteDel(r) })
+	}
+	return nil
+}
+
+// onClose remembers how to take back what was added to a device that stays.
+func (t *Tun) onClose(found *existing, f func()) {
+	if found != nil {
+		t.undo = append([]func(){f}, t.undo...)
+	}
+}
+
+func prefix(n *net.IPNet) netip.Prefix {
+	a, _ := netip.AddrFromSlice(n.IP)
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(a.Unmap(), bits)
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
+}

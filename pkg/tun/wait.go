@@ -1,0 +1,139 @@
+package tun
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tcpd-project/tcpd/pkg/link"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+)
+
+// parking is where a device's goroutine waits: on the queue and an eventfd, which wakers write.
+type parking struct {
+	state atomic.Uint32 // idle, parked or woken
+	event int           // eventfd
+	fds   [2]unix.PollFd
+	spin  spin
+}
+
+const (
+	idle   = iota
+	parked // in ppoll, or about to be: a waker must write the eventfd
+	woken  // a Wake that no Wait has taken yet
+)
+
+func (k *parking) open(queue int) error {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("tun: eventfd: %w", err)
+	}
+	k.event = fd
+	k.fds = [2]unix.PollFd{{Fd: int32(queue), Events: unix.POLLIN}, {Fd: int32(fd), Events: unix.POLLIN}}
+	return nil
+}
+
+func (k *parking) close() { _ = unix.Close(k.event) }
+
+// wake makes the wait under way, or the next one, return. Its caller has the device entered.
+func (k *parking) wake() {
+	if k.state.Swap(woken) == parked {
+		one := [8]byte{1}
+		_, _ = unix.Write(k.event, one[:]) // fails only when it is full of wakes
+	}
+}
+
+// Wake ends the Wait under way, or the next one.
+func (d *device) Wake() {
+	// A waker that finds nobody parked touches no descriptor.
+	if d.parking.state.CompareAndSwap(idle, woken) || d.parking.state.Load() == woken {
+		return
+	}
+	if d.enter() {
+		d.parking.wake()
+		d.leave()
+	}
+}
+
+// Wait spins for a short while, if that paid lately, and then parks the thread.
+func (d *device) Wait(until mono.Time) error {
+	if !d.enter() {
+		return link.ErrClosed
+	}
+	defer d.leave()
+	k := &d.parking
+	ready, errno := k.spinUntil(until)
+	if !ready && errno == 0 && k.state.CompareAndSwap(idle, parked) {
+		errno = k.park(until)
+	}
+	k.state.Store(idle)
+	switch {
+	case d.use.Load() >= closing:
+		return link.ErrClosed
+	case errno != 0 && errno != unix.EINTR:
+		return fmt.Errorf("tun: %s: ppoll: %w", d.name, errno)
+	case k.fds[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0:
+		return d.gone(unix.EBADFD)
+	}
+	return nil
+}
+
+// park sleeps until the queue has a packet, a waker calls, or the time has come.
+func (k *parking) park(until mono.Time) unix.Errno {
+	from := mono.Now()
+	n, errno := sysPark(k.fds[:], until)
+	if d := mono.Now().Sub(from); n > 0 || d > soon { // a short time-out says nothing
+		k.spin.parked(d)
+	}
+	if k.fds[1].Revents != 0 {
+		var count [8]byte
+		_, _ = unix.Read(k.event, count[:])
+	}
+	return errno
+}
+
+// spinUntil polls for as long as spinning is thought to pay; ready says that there is something to do, or that
+// the time has come.
+func (k *parking) spinUntil(until mono.Time) (ready bool, errno unix.Errno) {
+	k.fds[1].Revents = 0
+	from := mono.Now()
+	end := mono.Min(from.Add(k.spin.window), until)
+	for now := from; ; now = mono.Now() {
+		n, errno := sysPoll(k.fds[:1])
+		switch {
+		case n > 0 || errno != 0 || k.state.Load() == woken:
+			return true, errno
+		case now >= until:
+			return true, 0
+		case now >= end:
+			return false, 0
+		}
+		sysYield()
+	}
+}
+
+// spin decides how long to spin before parking. A wait that ended soon after parking would have been shorter and
+// cheaper by spinning: the window opens. A wait that outlasted the window shuts it by half, so that an idle
+// device soon parks at once.
+type spin struct{ window time.Duration }
+
+const (
+	maxSpin = 30 * time.Microsecond
+	minSpin = 4 * time.Microsecond
+	// soon is a wait that spinning would have covered: parking and waking take some 20 us of it.
+	soon = 50 * time.Microsecond
+)
+
+// parked tells of a wait that spinning did not end: it took d more.
+func (s *spin) parked(d time.Duration) {
+	switch {
+	case d <= soon:
+		s.window = maxSpin
+	case s.window > minSpin:
+		s.window /= 2
+	default:
+		s.window = 0
+	}
+}
