@@ -53,6 +53,7 @@ const (
 	RcvLateData    // new text after the user let go of the connection
 	BadSeq         // the segment fails the sequence number test
 	BadAck         // the ACK is unacceptable (section 3.10.7.4 fifth, RFC 5961 section 5)
+	BadAckEarly    // FIN-WAIT-1 only: an ACK that does not cover our SYN, which is still unacknowledged
 	BadSYN         // SYN inside a synchronized connection
 	NewSYN         // TIME-WAIT only: a SYN that starts a new incarnation which a listener will take
 	HardError      // an ICMP hard error for this connection (section 3.9.2.2)

@@ -111,6 +111,7 @@ var table = [numStates][numEvents]cell{
 		SYNAcked:       {FinWait1, 0, "3.10.7.4 fifth"}, // closed while SYN-RECEIVED
 		FINAcked:       {FinWait2, StartFinWait, "3.10.7.4 fifth"},
 		BadAck:         {FinWait1, ChallengeACK, "RFC 5961 5"},
+		BadAckEarly:    {FinWait1, SendRST, "3.5.2"}, // closed while SYN-RECEIVED
 		RcvLateData:    {Closed, SendRST | Release, "3.6.1"},
 		RcvFIN:         {Closing, SendACK | SignalEOF, "3.10.7.4 eighth"},
 		HardError:      {FinWait1, 0, "3.9.2.2"},
