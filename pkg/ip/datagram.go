@@ -85,7 +85,7 @@ func (g *datagram) check(p *Packet) (i int, d Drop) {
 		return i, DropFragmentOverlap
 	case last && (g.total != 0 || end < g.top()):
 		return i, DropFragmentEnd
-	case !last && g.total != 0 && end >= g.total:
+	case !last && g.total != 0 && end > g.total:
 		return i, DropFragmentEnd
 	case mixedECN(g.ecn | 1<<(p.TOS&3)):
 		return i, DropFragmentECN

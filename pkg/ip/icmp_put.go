@@ -11,7 +11,8 @@ const (
 // EchoReply builds into b the whole reply to the ICMP echo request p, whose ICMP checksum the caller has verified, and
 // returns its length in bytes. It is 0 when the reply does not fit into b, and when p is owed none: no echo
 // request, a fragment, or sent to a broadcast or multicast address (RFC 1122 3.2.2.6 leaves those to us). Identifier,
-// sequence number and data return as they came, and so does the DSCP (RFC 1349 5.1). b and p must not overlap.
+// sequence number and data return as they came, and so does the DSCP (RFC 1349 5.1). The reply is not to be fragmented,
+// so b should be no longer than the link's MTU. b and p must not overlap.
 func EchoReply(b []byte, p *Packet) int {
 	n := HeaderLen + len(p.Payload)
 	switch {
@@ -36,7 +37,8 @@ func EchoReply(b []byte, p *Packet) int {
 // Unreachable builds into b a destination unreachable message from src about p, and returns its length in bytes. It
 // quotes p's header and what fits of its payload (RFC 1812 4.3.2.3). It is 0 when b is too small for that, and
 // when RFC 1122 3.2.2 forbids an answer: about an ICMP error, a fragment other than the first, a packet to a
-// broadcast or multicast address, or from an address that is not one host. How often to answer is the caller's.
+// broadcast or multicast address, or from an address that is not one host. How often to answer is the caller's to
+// limit (RFC 1812 4.3.2.8). b and p must not overlap.
 func Unreachable(b []byte, p *Packet, code uint8, src Addr) int {
 	return putError(b, p, ICMPUnreachable, code, src)
 }

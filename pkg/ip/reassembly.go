@@ -41,7 +41,7 @@ func NewReassembler(maxBytes int, timeout int64) *Reassembler {
 
 // Add takes fragment p, of which nothing is kept but copies. When p completes its datagram, whole is the packet, valid
 // until the next call, with DropNone; its header is that of the first fragment, mended. Otherwise whole is nil and d
-// says what became of p, DropFragmentHeld if it is kept. A p that is no fragment is whole by itself.
+// says what became of p, DropFragmentHeld if it is kept (which allocates). A p that is no fragment is whole by itself.
 //
 // Time passes by Expire alone: until that is called, a datagram whose time is over may yet be completed.
 func (r *Reassembler) Add(now int64, p *Packet) (whole []byte, d Drop) {

@@ -97,14 +97,14 @@ func TestReassemblyExample2OfRFC791(t *testing.T) {
 }
 
 func TestReassemblyInAnyOrder(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 4))
 		r := newReassembly(t, 1<<20)
 		var all []*Packet
 		texts := map[uint16][]byte{}
 		for id := range uint16(1 + rnd.IntN(5)) {
 			size := 8 + 8*rnd.IntN(180)
-			texts[id] = pattern(size+1+rnd.IntN(min(maxDatagram-HeaderLen-size, size*60)), seed)
+			texts[id] = pattern(size+1+rnd.IntN(min(maxDatagram-HeaderLen-size, size*40)), seed)
 			all = append(all, split(ProtoUDP, id, texts[id], size)...)
 		}
 		rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -181,6 +181,10 @@ func TestReassemblyOfAWholePacket(t *testing.T) {
 	r := newReassembly(t, 0)
 	b := withOptions(packet(ProtoUDP, []byte("whole")), 1, 1, 1, 0)
 	if whole := r.want(DropNone, mustParse(t, b)); !bytes.Equal(whole, b) {
+		t.Errorf("% x", whole)
+	}
+	long := withOptions(packet(ProtoUDP, nil), make([]byte, 40)...)
+	if whole := r.want(DropNone, mustParse(t, long)); !bytes.Equal(whole, long) {
 		t.Errorf("% x", whole)
 	}
 	r.want(DropHeaderLength, &Packet{})
@@ -305,6 +309,7 @@ func TestReassemblyOfTinyFragments(t *testing.T) {
 		{"8 bytes of TCP", ProtoTCP, 0, header(5, 8), DropFragmentTiny},
 		{"16 bytes of TCP: flags, but no header", ProtoTCP, 0, header(5, 16), DropFragmentTiny},
 		{"24 bytes of TCP", ProtoTCP, 0, header(5, 24), DropFragmentHeld},
+		{"24 bytes, all of them header", ProtoTCP, 0, header(6, 24), DropFragmentHeld},
 		{"24 bytes, options beyond", ProtoTCP, 0, header(7, 24), DropFragmentTiny},
 		{"64 bytes, options within", ProtoTCP, 0, header(15, 64), DropFragmentHeld},
 		{"offset 8", ProtoTCP, 8, header(0, 64), DropFragmentTiny},
@@ -361,7 +366,10 @@ func TestReassemblyOfTooMany(t *testing.T) {
 func TestReassemblyTimeout(t *testing.T) {
 	r := newReassembly(t, 1<<16)
 	text := pattern(24, 1)
-	r.want(DropFragmentHeld, fragment(1, 0, true, text[:8]))
+	first := packet(ProtoUDP, text[:8])
+	copy(first[4:], []byte{0, 1, (flagDF | flagMF) >> 8}) // identification 1
+	putHeaderChecksum(first[:HeaderLen])
+	r.want(DropFragmentHeld, mustParse(t, first))
 	r.now += 10 * second
 	r.want(DropFragmentHeld, fragment(2, 16, false, text[16:]))
 	r.want(DropFragmentHeld, fragment(1, 8, true, text[8:16])) // extends nothing
@@ -406,6 +414,9 @@ func TestReassemblyCapDropsTheOldest(t *testing.T) {
 	r := newReassembly(t, room*one+one/2)
 	for id := range uint16(10) {
 		r.want(DropFragmentHeld, fragment(id, 0, true, make([]byte, 1024)))
+		if want := min(int(id)+1, room) * one; r.Bytes() != want {
+			t.Fatalf("%d bytes, want %d", r.Bytes(), want)
+		}
 	}
 	s := r.Stats()
 	if s.Held != room || s.Evicted != (Outcome{10 - room, 10 - room}) {
@@ -425,6 +436,9 @@ func TestReassemblyCapAndTheOldestItself(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	r.want(DropNone, fragment(2, 1024, false, make([]byte, 16384)))
+
+	exact := newReassembly(t, datagramCost+1024+pieceCost)
+	exact.want(DropFragmentHeld, fragment(1, 0, true, make([]byte, 1024)))
 
 	none := newReassembly(t, 0)
 	none.want(DropFragmentSpace, fragment(1, 0, true, make([]byte, 8)))
