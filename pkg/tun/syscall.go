@@ -50,6 +50,3 @@ func sysPark(fds []unix.PollFd, until mono.Time) (int, unix.Errno) {
 		uintptr(unsafe.Pointer(left)), 0, 0, 0)
 	return int(n), errno
 }
-
-// sysYield lets another thread have the processor, if one waits for it.
-func sysYield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
