@@ -93,7 +93,7 @@ func (m *ICMP) Error() (e ICMPError, ok bool, d Drop) {
 		Src:       V4([4]byte(q[12:16])),
 		Dst:       V4([4]byte(q[16:20])),
 		Proto:     q[9],
-		Transport: q[header:m.quoteEnd(header)],
+		Transport: q[header:m.quoteEnd()],
 	}
 	if m.Type == ICMPUnreachable && m.Code == CodeFragNeeded {
 		e.MTU = binary.BigEndian.Uint16(m.Body[2:])
@@ -101,12 +101,13 @@ func (m *ICMP) Error() (e ICMPError, ok bool, d Drop) {
 	return e, true, DropNone
 }
 
-// quoteEnd is where the quoted packet ends, in bytes of the quote whose header has header bytes. Where the message
-// gives a length (RFC 4884 4.1 to 4.3), extensions follow, which are not the packet's.
-func (m *ICMP) quoteEnd(header int) int {
+// quoteEnd is where the quoted packet ends, in bytes. Where the message gives a length, which is 128 or more,
+// extensions follow, which are not the packet's (RFC 4884 4 and 5).
+func (m *ICMP) quoteEnd() int {
+	const least = 128
 	end := len(m.Body) - 4
 	length := int(m.Body[1]) * 4
-	if m.Type != ICMPSourceQuench && length >= header+transportPrefix && length < end {
+	if m.Type != ICMPSourceQuench && length >= least && length < end {
 		return length
 	}
 	return end

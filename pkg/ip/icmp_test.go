@@ -33,7 +33,7 @@ func TestEchoReply(t *testing.T) {
 		t.Fatalf("%d bytes, want %d", n, want)
 	}
 	p, m := verified(t, b[:n])
-	if p.Src != hostB || p.Dst != hostA || p.TOS != 0xb8 || m.Type != ICMPEchoReply || m.Code != 0 {
+	if request[24] != 8 || m.Type != 0 || m.Code != 0 || p.Src != hostB || p.Dst != hostA || p.TOS != 0xb8 {
 		t.Errorf("%+v %+v", p, m)
 	}
 	if !bytes.Equal(m.Body, rest) {
@@ -82,6 +82,10 @@ func TestEchoReplyIsOwedToRequestsOnly(t *testing.T) {
 	}
 	if n := EchoReply(make([]byte, len(request)), p); n != len(request) {
 		t.Errorf("a reply that just fits has %d bytes", n)
+	}
+	p = mustParse(t, packet(ProtoICMP, icmpMessage(ICMPEchoRequest, 0, make([]byte, maxDatagram-HeaderLen-4)...)))
+	if n := EchoReply(make([]byte, maxDatagram), p); n != maxDatagram {
+		t.Errorf("the longest reply has %d bytes", n)
 	}
 }
 
@@ -138,7 +142,7 @@ func TestICMPErrorFromItsQuote(t *testing.T) {
 	version6[0] = 0x65
 	short := bytes.Clone(sent)
 	short[0] = 0x44
-	padded := append(bytes.Clone(sent), make([]byte, 100)...) // RFC 4884: padded to 128 bytes, then extensions
+	padded := append(bytes.Clone(sent), make([]byte, 80)...) // RFC 4884: padded to 128 bytes, then extensions
 
 	for _, c := range []struct {
 		name      string
@@ -157,7 +161,8 @@ func TestICMPErrorFromItsQuote(t *testing.T) {
 		{"a first fragment", message(ICMPUnreachable, CodeHost, [4]byte{}, first), true, DropNone, 40},
 		{"RFC 4884 extensions", message(ICMPTimeExceeded, 0, [4]byte{0, 32}, padded), true, DropNone, 108},
 		{"RFC 4884 length of nonsense", message(ICMPTimeExceeded, 0, [4]byte{0, 255}, sent), true, DropNone, 40},
-		{"RFC 4884 length too small", message(ICMPTimeExceeded, 0, [4]byte{0, 6}, sent), true, DropNone, 40},
+		{"RFC 4884 length too small", message(ICMPTimeExceeded, 0, [4]byte{0, 31}, padded), true, DropNone, 120},
+		{"RFC 4884 knows no source quench", message(ICMPSourceQuench, 0, [4]byte{0, 32}, padded), true, DropNone, 120},
 
 		{"7 bytes of transport", message(ICMPUnreachable, CodeHost, [4]byte{}, sent[:27]), false, DropICMPQuote, 0},
 		{"7 bytes after options", message(ICMPUnreachable, CodeHost, [4]byte{}, optioned[:31]), false, DropICMPQuote, 0},
