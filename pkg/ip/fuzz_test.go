@@ -184,9 +184,14 @@ func fuzzFragment(op []byte) (p *Packet, altered bool) {
 		proto = ProtoTCP
 	}
 	p = fragmentOf(proto, id, offset, op[3]&0x80 != 0, text)
-	if op[3]&0x10 != 0 {
-		p.Header = withOptions(p.Header, make([]byte, 4+op[3]&3*12)...)
+	b := append(p.Header, p.Payload...)
+	if room := maxDatagram - len(b); op[3]&0x10 != 0 && room >= 40 {
+		b = withOptions(b, make([]byte, 4+op[3]&3*12)...)
 	}
-	p.TOS = op[5] & 3
+	b[1] = op[5] & 3
+	putHeaderChecksum(b[:int(b[0]&0xf)*4])
+	if d := p.Parse(b); d != DropNone {
+		panic("fuzzFragment: " + d.String())
+	}
 	return p, altered
 }

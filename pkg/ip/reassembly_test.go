@@ -437,8 +437,13 @@ func TestReassemblyCapAndTheOldestItself(t *testing.T) {
 	}
 	r.want(DropNone, fragment(2, 1024, false, make([]byte, 16384)))
 
-	exact := newReassembly(t, datagramCost+1024+pieceCost)
-	exact.want(DropFragmentHeld, fragment(1, 0, true, make([]byte, 1024)))
+	exact := newReassembly(t, 2*(datagramCost+1024+pieceCost))
+	for id := range uint16(2) {
+		exact.want(DropFragmentHeld, fragment(id, 0, true, make([]byte, 1024)))
+	}
+	if s := exact.Stats(); s.Held != 2 {
+		t.Errorf("%+v, though %d bytes fit into %d", s, exact.Bytes(), exact.maxBytes)
+	}
 
 	none := newReassembly(t, 0)
 	none.want(DropFragmentSpace, fragment(1, 0, true, make([]byte, 8)))
