@@ -23,3 +23,13 @@ func Min(t, u Time) Time {
 	}
 	return t
 }
+
+// Duration is a length of time in nanoseconds.
+type Duration = time.Duration
+
+// Lengths of time, for packages that may not read a clock and so do not import time.
+const (
+	Microsecond = time.Microsecond
+	Millisecond = time.Millisecond
+	Second      = time.Second
+)

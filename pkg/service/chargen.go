@@ -1,0 +1,53 @@
+package service
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// The pattern of RFC 864: lines of 72 of the 95 printing characters and CR LF, each beginning one character further
+// on. It repeats after 95 lines.
+const (
+	lineLength = 74
+	firstChar  = ' '
+	chars      = 95
+	cycle      = chars * lineLength
+	copies     = 32
+)
+
+var pattern = makePattern()
+
+// makePattern holds the cycle many times over, so that a large piece can be copied from anywhere in it.
+func makePattern() []byte {
+	b := make([]byte, 0, copies*cycle)
+	for line := range copies * chars {
+		for k := range lineLength - 2 {
+			b = append(b, firstChar+byte((line+k)%chars))
+		}
+		b = append(b, '\r', '\n')
+	}
+	return b
+}
+
+// Chargen sends the pattern of RFC 864 for as long as the peer takes it, and throws away what it is sent.
+type Chargen struct{}
+
+// Ready implements stack.Handler.
+func (Chargen) Ready(c stack.Conn, e tcp.Events) {
+	if e&tcp.Ended != 0 {
+		return
+	}
+	for p := c.Next(); len(p) > 0; p = c.Next() {
+		c.Consume(len(p))
+	}
+	if c.EOF() {
+		c.Close()
+		return
+	}
+	for c.Space() > 0 {
+		if c.Write(pattern[c.Written()%cycle:]) == 0 {
+			return
+		}
+	}
+	c.Write(pattern[:1]) // refused: so that Writable follows
+}

@@ -1,0 +1,154 @@
+package stack
+
+import (
+	"net/netip"
+
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// Conn is a connection as its handler holds it. It is valid on its shard's goroutine alone, until the handler has
+// been told tcp.Ended.
+type Conn struct {
+	shard *shard
+	index uint32
+}
+
+// settle tells the handler of connection i what has happened, until nothing more happens, and stores the text that
+// he has left in the segment. Then the connection may have something to send.
+//
+// Handlers run here, between a segment and the next, and not at the end of the turn: so text goes from the packet's
+// bytes to the handler without a copy.
+func (s *shard) settle(i uint32) {
+	rec := s.conns.at(i)
+	for e := rec.tcp.TakeEvents(); e != 0; e = rec.tcp.TakeEvents() {
+		s.owners[rec.owner].handler.Ready(Conn{s, i}, e)
+	}
+	rec.tcp.Store(&s.env)
+	s.touch(i)
+}
+
+// timeout is for a connection that the wheel has fired.
+func (s *shard) timeout(i uint32) {
+	rec := s.conns.at(i)
+	if d := rec.tcp.Deadline(); d > s.now {
+		s.wheel.arm(ref(kindConn|i), d)
+		return
+	}
+	s.flow = &rec.flow
+	rec.tcp.Timeout(&s.env, s.now)
+	s.settle(i)
+}
+
+// enter is how every call of a handler begins.
+func (c Conn) enter() *record {
+	rec := c.shard.conns.at(c.index)
+	c.shard.flow = &rec.flow
+	c.shard.touch(c.index)
+	return rec
+}
+
+func (c Conn) record() *record { return c.shard.conns.at(c.index) }
+
+// LocalAddr is our end, the address that the peer called.
+func (c Conn) LocalAddr() netip.AddrPort {
+	f := &c.record().flow
+	return netip.AddrPortFrom(f.Local.Netip(), f.LocalPort)
+}
+
+// RemoteAddr is the peer's end.
+func (c Conn) RemoteAddr() netip.AddrPort {
+	f := &c.record().flow
+	return netip.AddrPortFrom(f.Remote.Netip(), f.RemotePort)
+}
+
+// Shard is the number of the connection's shard.
+func (c Conn) Shard() int { return c.shard.id }
+
+// Post hands t to the connection's shard, from any goroutine. It reports false when the stack has been closed.
+func (c Conn) Post(t *Task) bool { return c.shard.post(t) }
+
+// SetHandler gives the connection to another handler, who hears of what happens from now on.
+func (c Conn) SetHandler(h Handler) {
+	rec := c.record()
+	o := c.shard.newOwner(owner{handler: h})
+	c.shard.owners[o].conns++
+	c.shard.leave(rec.owner)
+	rec.owner = o
+}
+
+// Next returns text that has arrived in order and is unread, or nil; perhaps not all of it. It is valid until the
+// handler returns or calls Consume.
+func (c Conn) Next() []byte {
+	a, b, text := c.record().tcp.Unread(&c.shard.env)
+	switch {
+	case len(a) > 0:
+		return a
+	case len(b) > 0:
+		return b
+	}
+	return text
+}
+
+// Consume tells that n bytes of what Next showed have been read.
+func (c Conn) Consume(n int) { c.enter().tcp.Consume(&c.shard.env, n) }
+
+// Write queues as much of p as there is room for and returns how much; tcp.Writable follows when it was not all.
+func (c Conn) Write(p []byte) int { return c.enter().tcp.Write(&c.shard.env, p) }
+
+// Space is how much Write would take.
+func (c Conn) Space() int { return c.record().tcp.Space() }
+
+// Written is how much has been queued since the connection began, in bytes.
+func (c Conn) Written() uint64 { return c.record().tcp.Written() }
+
+// EOF reports that the peer has closed and that all it sent has been read.
+func (c Conn) EOF() bool { return c.record().tcp.EOF() }
+
+// CloseWrite sends a FIN after what has been queued; receiving goes on.
+func (c Conn) CloseWrite() { c.enter().tcp.CloseWrite(&c.shard.env, c.shard.now) }
+
+// CloseRead forgets what is unread and what still comes.
+func (c Conn) CloseRead() { c.enter().tcp.CloseRead(&c.shard.env, c.shard.now) }
+
+// Close lets go of the connection; what has been queued is still sent. With text unread the peer gets a RST. The
+// handler hears only tcp.Ended from now on, or nothing if the connection goes through TIME-WAIT.
+func (c Conn) Close() { c.enter().tcp.Close(&c.shard.env, c.shard.now) }
+
+// Abort ends the connection with a RST.
+func (c Conn) Abort() { c.enter().tcp.Abort(&c.shard.env, c.shard.now) }
+
+// SetNoDelay turns Nagle's algorithm off, or on.
+func (c Conn) SetNoDelay(on bool) { c.enter().tcp.SetNoDelay(on) }
+
+// SetKeepAlive sets the probing of an idle connection; idle 0 turns it off.
+func (c Conn) SetKeepAlive(idle, interval mono.Duration, count uint8) {
+	c.enter().tcp.SetKeepAlive(&c.shard.env, c.shard.now, idle, interval, count)
+}
+
+// SetBuffers sets the most text queued and kept, in bytes; 0 leaves one as it is.
+func (c Conn) SetBuffers(send, receive int) { c.enter().tcp.SetBuffers(send, receive) }
+
+// Info describes the connection.
+func (c Conn) Info() tcp.Info { return c.record().tcp.Info(&c.shard.env) }
+
+// The calls below are for a user in another goroutine, who shares the rings with the shard.
+
+// SendSpace is tcp.Conn.SendSpace.
+func (c Conn) SendSpace() (una, end seq.Num, size int) { return c.record().tcp.SendSpace() }
+
+// Commit is tcp.Conn.Commit.
+func (c Conn) Commit(buf []byte, end seq.Num) { c.enter().tcp.Commit(&c.shard.env, buf, end) }
+
+// Store puts text that came with the segment at hand into the receive ring.
+func (c Conn) Store() { c.record().tcp.Store(&c.shard.env) }
+
+// ReceiveSpace is tcp.Conn.ReceiveSpace.
+func (c Conn) ReceiveSpace() (buf []byte, read, end seq.Num) {
+	return c.record().tcp.ReceiveSpace(&c.shard.env)
+}
+
+// Flush tells the handler of what a call from outside has brought about. A task that has called the connection ends
+// with it.
+func (c Conn) Flush() { c.shard.settle(c.index) }

@@ -1,0 +1,90 @@
+package stack
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// Drop is why the stack did not take a packet, where neither ip nor tcp is the one to say.
+type Drop uint8
+
+// The reasons.
+const (
+	DropNone       Drop = iota
+	DropNotOurs         // to an address that is not ours
+	DropProtocol        // to us, in a protocol that we do not speak: answered by ICMP
+	DropUDP             // to us, UDP: answered by ICMP
+	DropLAND            // from our own address and port to themselves
+	DropICMPOther       // ICMP that asks for nothing, or that fits nothing in flight
+	DropHalfOpen        // no room for one more handshake
+	DropBacklog         // the accept queue is full
+	DropForward         // for another shard, whose inbox was full
+	DropMulticast       // a SYN to or from an address of more than one host (MUST-57)
+	DropSuperframe      // a superframe without a sensible segment size
+	numDrops
+)
+
+var dropNames = [numDrops]string{
+	DropNone: "none", DropNotOurs: "not_ours", DropProtocol: "protocol_unreachable", DropUDP: "udp_unreachable",
+	DropLAND: "land", DropICMPOther: "icmp_ignored", DropHalfOpen: "half_open_full", DropBacklog: "accept_queue_full",
+	DropForward: "forward_full", DropMulticast: "multicast", DropSuperframe: "superframe",
+}
+
+// String is the reason's name in counters.
+func (d Drop) String() string { return dropNames[d] }
+
+// Counters are totals of one shard since the start. Every packet read is Delivered or has one reason for which it
+// was dropped: Read is always their sum.
+type Counters struct {
+	Read, Delivered uint64
+	IP              [ip.NumDrops]uint64
+	TCP             [tcp.NumDrops]uint64
+	Stack           [numDrops]uint64
+
+	Turns, Written, WriteErrors, Forwarded uint64
+	Opened, Accepted, Ended, Resets        uint64 // connections: by us, by listeners; over; RSTs sent
+	TimeWaitEvicted                        uint64
+	Conns, HalfOpen, TimeWait              int // now
+	Rings                                  int // bytes of rings attached now
+	Impossible, NoMemory                   uint64
+	Fragments                              ip.Stats
+}
+
+// Drops lists the reasons that have occurred, by name.
+func (c *Counters) Drops() map[string]uint64 {
+	m := map[string]uint64{}
+	for i, n := range c.IP {
+		if n > 0 {
+			m[ip.Drop(i).String()] = n
+		}
+	}
+	for i, n := range c.TCP {
+		if n > 0 {
+			m[tcp.Drop(i).String()] = n
+		}
+	}
+	for i, n := range c.Stack {
+		if n > 0 {
+			m[Drop(i).String()] = n
+		}
+	}
+	return m
+}
+
+// Counters returns those of one shard. It must not be called on a shard; after Close it still answers.
+func (s *Stack) Counters(shard int) Counters {
+	sh := s.shards[shard]
+	var c Counters
+	read := func() {
+		c = sh.counters
+		c.Conns, c.HalfOpen, c.TimeWait = sh.conns.live, sh.halves.live, sh.waits.live
+		c.Rings = sh.env.Memory.InUse
+		c.Impossible, c.NoMemory = sh.env.Errors.Impossible, sh.env.Errors.Memory
+		c.Fragments = sh.frags.Stats()
+	}
+	if !s.Do(shard, read) {
+		s.running.Wait()
+		read()
+	}
+	return c
+}

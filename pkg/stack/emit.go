@@ -1,0 +1,127 @@
+package stack
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/link"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// turnBytes bounds what one turn sends, so that what arrives meanwhile is not left lying.
+const turnBytes = 1 << 20
+
+// touch puts a connection into the list of those that may have something to send.
+func (s *shard) touch(i uint32) {
+	if rec := s.conns.at(i); !rec.dirty {
+		rec.dirty = true
+		s.dirty = append(s.dirty, i)
+	}
+}
+
+// emit lets the connections that were touched send, one segment or superframe each in turn, and puts to rest those
+// that have nothing left to send. It reports whether some are left for the next turn.
+func (s *shard) emit() bool {
+	for sent := 0; len(s.dirty) > 0; {
+		s.pass, s.dirty = s.dirty, s.pass[:0]
+		for k, i := range s.pass {
+			if sent >= turnBytes {
+				s.dirty = append(s.dirty, s.pass[k:]...)
+				return true
+			}
+			rec := s.conns.at(i)
+			if rec.tcp.Output(&s.env, s.now, &s.out) {
+				sent += s.send(&rec.flow, &s.out)
+				s.dirty = append(s.dirty, i)
+				continue
+			}
+			rec.dirty = false
+			s.finish(i)
+		}
+	}
+	return false
+}
+
+// finish is for a connection that has nothing to send now: it is over, or waits out TIME-WAIT, or has a deadline.
+func (s *shard) finish(i uint32) {
+	rec := s.conns.at(i)
+	switch {
+	case rec.dirty:
+		return // still in the list
+	case rec.tcp.Released():
+		s.counters.Ended++
+		s.forget(i)
+	case rec.tcp.LetGo() && s.parkWait(i):
+	default:
+		s.wheel.arm(ref(kindConn|i), rec.tcp.Deadline())
+	}
+}
+
+// forget takes a connection out of everything.
+func (s *shard) forget(i uint32) {
+	rec := s.conns.at(i)
+	r := ref(kindConn | i)
+	h := s.hash(&rec.flow)
+	s.wheel.disarm(r)
+	s.table.remove(h, r)
+	s.present.remove(h)
+	s.leave(rec.owner)
+	rec.tcp.Free(&s.env)
+	s.conns.release(i)
+}
+
+// sendAll sends all that a connection outside the slabs has to send.
+func (s *shard) sendAll(f *Flow, c *tcp.Conn) {
+	for c.Output(&s.env, s.now, &s.out) {
+		s.send(f, &s.out)
+	}
+}
+
+// sendBare sends a segment of no connection.
+func (s *shard) sendBare(f *Flow, g *tcp.Segment) {
+	s.out = tcp.Out{Segment: *g}
+	s.send(f, &s.out)
+}
+
+// send writes one segment or superframe to the device and returns its length in bytes. What the device does not take
+// is lost, as on a wire.
+func (s *shard) send(f *Flow, o *tcp.Out) int {
+	o.SrcPort, o.DstPort = f.LocalPort, f.RemotePort
+	text := len(o.Body[0]) + len(o.Body[1])
+	hdr := o.Segment.Put(s.header[ip.HeaderLen:], 0)
+	pseudo := ip.PseudoSum(f.Local, f.Remote, ip.ProtoTCP, hdr+text)
+	sum := ip.Fold(pseudo)
+	p := &s.packet
+	*p = link.Packet{Head: s.header[:ip.HeaderLen+hdr], Body: o.Body, ChecksumStart: ip.HeaderLen, GSOSize: o.GSOSize}
+	if s.stack.cfg.Link.Checksum {
+		p.NeedsChecksum = true
+	} else {
+		sum = s.finishChecksum(p, pseudo)
+	}
+	s.header[ip.HeaderLen+16], s.header[ip.HeaderLen+17] = byte(sum>>8), byte(sum)
+	h := ip.Header{Src: f.Local, Dst: f.Remote, Proto: ip.ProtoTCP, TTL: 64, DF: true, Len: len(p.Head) + text}
+	h.Put(s.header[:])
+	if o.Flags&tcp.RST != 0 {
+		s.counters.Resets++
+	}
+	s.write(p)
+	return h.Len
+}
+
+// finishChecksum is the whole TCP checksum, for a device that does not finish it.
+func (s *shard) finishChecksum(p *link.Packet, pseudo uint32) uint16 {
+	sum := ip.Sum(p.Head[ip.HeaderLen:], pseudo)
+	sum = ip.Sum(p.Body[0], sum)
+	if len(p.Body[0])%2 == 1 {
+		sum = ip.SumOdd(p.Body[1], sum)
+	} else {
+		sum = ip.Sum(p.Body[1], sum)
+	}
+	return ^ip.Fold(sum)
+}
+
+func (s *shard) write(p *link.Packet) {
+	if err := s.dev.Write(p); err != nil {
+		s.counters.WriteErrors++
+		return
+	}
+	s.counters.Written++
+}

@@ -1,0 +1,112 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/link"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// rate bounds the ICMP errors that are sent (RFC 1812 section 4.3.2.8).
+type rate struct {
+	window mono.Time
+	used   int
+}
+
+const icmpPerSecond = 1000
+
+func (r *rate) allow(now mono.Time) bool {
+	if now >= r.window {
+		r.window, r.used = now.Add(mono.Second), 0
+	}
+	r.used++
+	return r.used <= icmpPerSecond
+}
+
+// unreachable tells the sender of a packet that nobody here wants it.
+func (s *shard) unreachable(a *arrival, code uint8) {
+	if !s.icmpRate.allow(s.now) {
+		return
+	}
+	s.writeICMP(s.scratch[:ip.Unreachable(s.scratch[:], &a.Packet, code, a.Dst)])
+}
+
+func (s *shard) writeICMP(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	s.packet = link.Packet{Head: b}
+	s.write(&s.packet)
+}
+
+// icmp answers echo requests and heeds errors about our own segments.
+func (s *shard) icmp(a *arrival) {
+	var m ip.ICMP
+	if d := m.Parse(a.Payload); d != ip.DropNone {
+		s.counters.IP[d]++
+		return
+	}
+	if m.Type == ip.ICMPEchoRequest {
+		s.counters.Delivered++
+		s.echo(a)
+		return
+	}
+	e, ok, d := m.Error()
+	switch {
+	case d != ip.DropNone:
+		s.counters.IP[d]++
+	case ok && e.Proto == ip.ProtoTCP && s.stack.ours(e.Src):
+		s.icmpError(a, &e)
+	default:
+		s.counters.Stack[DropICMPOther]++
+	}
+}
+
+// echo answers a ping; one that is larger than the MTU, in fragments.
+func (s *shard) echo(a *arrival) {
+	if n := ip.EchoReply(s.scratch[:], &a.Packet); n > 0 && n <= s.stack.cfg.Link.MTU {
+		s.writeICMP(s.scratch[:n])
+		return
+	}
+	whole := make([]byte, len(a.raw)+ip.HeaderLen)
+	n := ip.EchoReply(whole, &a.Packet)
+	ip.Split(whole[:n], s.stack.cfg.Link.MTU, a.ID, s.writeICMP)
+}
+
+// icmpError finds the connection that an error speaks of and tells it. Only the whole connection is told: one in
+// SYN-RECEIVED or TIME-WAIT is none the worse for not knowing.
+func (s *shard) icmpError(a *arrival, e *ip.ICMPError) {
+	f := Flow{
+		Local: e.Src, Remote: e.Dst,
+		LocalPort:  binary.BigEndian.Uint16(e.Transport),
+		RemotePort: binary.BigEndian.Uint16(e.Transport[2:]),
+	}
+	h := s.hash(&f)
+	r := s.table.find(h, &f)
+	if r == 0 && s.sendOn(h, a) {
+		return
+	}
+	if r == 0 || r.kind() != kindConn {
+		s.counters.Stack[DropICMPOther]++
+		return
+	}
+	s.flow = &f
+	c := &s.conns.at(r.index()).tcp
+	heeded := false
+	quoted := seq.Num(binary.BigEndian.Uint32(e.Transport[4:]))
+	switch {
+	case e.Type != ip.ICMPUnreachable:
+	case e.Code == ip.CodeFragNeeded:
+		heeded = c.TooBig(&s.env, s.now, quoted, int(e.MTU))
+	case e.Code == ip.CodeProtocol || e.Code == ip.CodePort:
+		heeded = c.HardError(&s.env, s.now, quoted)
+	}
+	if !heeded {
+		s.counters.Stack[DropICMPOther]++
+		return
+	}
+	s.counters.Delivered++
+	s.settle(r.index())
+}

@@ -1,0 +1,285 @@
+package stack
+
+import (
+	"math/bits"
+
+	"github.com/tcpd-project/tcpd/pkg/seq"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// openPassive answers a SYN to the listener l with iss as our first sequence number.
+func (s *shard) openPassive(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num) {
+	if s.stack.halfOpen.Load() >= int64(s.stack.cfg.Limits.HalfOpen) {
+		s.counters.Stack[DropHalfOpen]++
+		return
+	}
+	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
+	s.flow = f
+	c := &s.temp
+	c.OpenPassive(&s.env, s.now, tcp.Open{ISS: iss, TSOffset: offset}, g)
+	s.counters.Delivered++
+	r := ref(kindHalf | s.halves.alloc())
+	rec := s.halves.at(r.index())
+	rec.flow = *f
+	s.table.insert(h, r)
+	s.present.add(h)
+	s.stack.halfOpen.Add(1)
+	s.sendAll(f, c)
+	c.PackHalfOpen(&rec.tcp)
+	s.wheel.arm(r, rec.tcp.Deadline())
+}
+
+// deliverHalf hands a segment to a connection in SYN-RECEIVED, which becomes whole when its SYN is acknowledged.
+func (s *shard) deliverHalf(r ref, h uint64, f *Flow, g *tcp.Segment) {
+	rec := s.halves.at(r.index())
+	c := &s.temp
+	rec.tcp.Unpack(&s.env, c)
+	l := s.stack.listeners.Load().find(f.Local, f.LocalPort)
+	if l != nil && !l.admit(g) {
+		s.counters.Stack[DropBacklog]++
+		return
+	}
+	d := c.Input(&s.env, s.now, g)
+	s.verdict(d)
+	s.reply(f)
+	s.sendHalf(r, h, f, l)
+}
+
+// admit reports whether an ACK that completes a handshake may be taken now: not while the accept queue is full.
+func (l *Listener) admit(g *tcp.Segment) bool {
+	return l.backlog == 0 || g.Flags&(tcp.ACK|tcp.RST) != tcp.ACK || l.waiting.Load() < l.backlog
+}
+
+// sendHalf sends what the unpacked connection in s.temp has to send, and packs it again, makes it whole, or lets it
+// go.
+func (s *shard) sendHalf(r ref, h uint64, f *Flow, l *Listener) {
+	c := &s.temp
+	if !c.Opened() {
+		s.sendAll(f, c)
+		if c.Released() {
+			s.dropHalf(r, h)
+			return
+		}
+	}
+	if c.PackHalfOpen(&s.halves.at(r.index()).tcp) {
+		s.wheel.arm(r, s.halves.at(r.index()).tcp.Deadline())
+		return
+	}
+	s.dropHalf(r, h)
+	if l == nil { // nobody listens any more
+		c.Abort(&s.env, s.now)
+		s.sendAll(f, c)
+		c.Free(&s.env)
+		return
+	}
+	s.counters.Accepted++
+	if l.backlog != 0 {
+		l.waiting.Add(1)
+	}
+	i := s.adopt(f, h, s.listening(l))
+	s.conns.at(i).tcp = *c
+	s.settle(i)
+}
+
+func (s *shard) dropHalf(r ref, h uint64) {
+	s.wheel.disarm(r)
+	s.table.remove(h, r)
+	s.present.remove(h)
+	s.halves.release(r.index())
+	s.stack.halfOpen.Add(-1)
+}
+
+func (s *shard) halfTimeout(r ref) {
+	rec := s.halves.at(r.index())
+	if rec.tcp.Deadline() > s.now {
+		s.wheel.arm(r, rec.tcp.Deadline())
+		return
+	}
+	f := rec.flow
+	s.flow = &f
+	rec.tcp.Unpack(&s.env, &s.temp)
+	s.temp.Timeout(&s.env, s.now)
+	s.sendHalf(r, s.hash(&f), &f, nil)
+}
+
+// adopt makes room for a connection of flow f, in the table and present.
+func (s *shard) adopt(f *Flow, h uint64, owner uint32) uint32 {
+	i := s.conns.alloc()
+	rec := s.conns.at(i)
+	rec.flow, rec.owner = *f, owner
+	s.owners[owner].conns++
+	s.table.insert(h, ref(kindConn|i))
+	s.present.add(h)
+	return i
+}
+
+// listening returns the place of a listener's handler.
+func (s *shard) listening(l *Listener) uint32 {
+	o := s.byListener[l]
+	if o == 0 {
+		o = s.newOwner(owner{handler: l.handler, listener: l})
+		s.byListener[l] = o
+	}
+	return o
+}
+
+func (s *shard) newOwner(o owner) uint32 {
+	if k := len(s.freeOwners); k > 0 {
+		i := s.freeOwners[k-1]
+		s.freeOwners = s.freeOwners[:k-1]
+		s.owners[i] = o
+		return i
+	}
+	s.owners = append(s.owners, o)
+	return uint32(len(s.owners) - 1)
+}
+
+// leave takes a connection from its handler; a handler without connections is forgotten.
+func (s *shard) leave(o uint32) {
+	if s.owners[o].conns--; s.owners[o].conns == 0 {
+		delete(s.byListener, s.owners[o].listener)
+		s.owners[o] = owner{}
+		s.freeOwners = append(s.freeOwners, o)
+	}
+}
+
+// The ports that dial chooses from (Linux's ip_local_port_range). Each shard has those that are its number modulo
+// the number of shards, so that no two shards choose the same.
+const (
+	firstPort = 32768
+	lastPort  = 60999
+)
+
+// dial opens a connection actively.
+func (s *shard) dial(f Flow, h Handler) (Conn, error) {
+	if s.stopping.Load() {
+		return Conn{}, ErrClosed
+	}
+	if f.LocalPort == 0 && !s.choosePort(&f) {
+		return Conn{}, ErrNoPort
+	}
+	hash := s.hash(&f)
+	if r := s.table.find(hash, &f); r != 0 {
+		return Conn{}, ErrAddrInUse
+	}
+	iss, offset := s.stack.cfg.Secrets[0].ISN(&f, s.now)
+	s.counters.Opened++
+	i := s.adopt(&f, hash, s.newOwner(owner{handler: h}))
+	rec := s.conns.at(i)
+	s.flow = &rec.flow
+	rec.tcp.OpenActive(&s.env, s.now, tcp.Open{ISS: iss, TSOffset: offset})
+	s.touch(i)
+	return Conn{s, i}, nil
+}
+
+// choosePort finds a port that is free for the flow (RFC 6056 section 3.3.4 in spirit: a search that begins at a
+// secret place and goes on from there).
+func (s *shard) choosePort(f *Flow) bool {
+	n := uint32(len(s.stack.shards))
+	span := (lastPort - firstPort + 1) / n
+	f.LocalPort = 1
+	start, _ := bits.Mul32(uint32(s.hash(f)>>32), span)
+	for k := range span {
+		f.LocalPort = uint16(firstPort + (start+s.port+k)%span*n + (n+uint32(s.id)-firstPort%n)%n)
+		if f.LocalPort <= lastPort && s.table.find(s.hash(f), f) == 0 {
+			s.port += k + 1
+			return true
+		}
+	}
+	return false
+}
+
+// deliverWait hands a segment to a connection in TIME-WAIT.
+func (s *shard) deliverWait(r ref, h uint64, f *Flow, g *tcp.Segment) {
+	rec := s.waits.at(r.index())
+	c := &s.temp
+	rec.tcp.Unpack(&s.env, s.now, c)
+	if iss, ok := c.Reusable(g); ok {
+		if l := s.stack.listeners.Load().find(f.Local, f.LocalPort); l != nil {
+			c.Reincarnate(&s.env, s.now)
+			s.dropWait(r, h)
+			s.openPassive(l, h, f, g, iss)
+			return
+		}
+	}
+	before := c.Deadline()
+	s.verdict(c.Input(&s.env, s.now, g))
+	s.reply(f)
+	s.sendAll(f, c)
+	c.PackTimeWait(&rec.tcp)
+	if c.Deadline() != before {
+		s.unlinkWait(r)
+		s.linkWait(r)
+	}
+}
+
+// parkWait keeps a connection that has reached TIME-WAIT as the few words that are left to know of it.
+func (s *shard) parkWait(i uint32) bool {
+	rec := s.conns.at(i)
+	var t tcp.TimeWait
+	if !rec.tcp.PackTimeWait(&t) {
+		return false
+	}
+	f := rec.flow
+	s.forget(i)
+	r := ref(kindWait | s.waits.alloc())
+	w := s.waits.at(r.index())
+	w.flow, w.tcp = f, t
+	h := s.hash(&f)
+	s.table.insert(h, r)
+	s.present.add(h)
+	s.linkWait(r)
+	if s.waits.live > s.stack.cfg.Limits.TimeWait/len(s.stack.shards) {
+		s.counters.TimeWaitEvicted++
+		first := s.first
+		s.dropWait(first, s.hash(&s.waits.at(first.index()).flow))
+	}
+	return true
+}
+
+func (s *shard) linkWait(r ref) {
+	w := s.waits.at(r.index())
+	w.before, w.after = s.last, 0
+	if s.last != 0 {
+		s.waits.at(s.last.index()).after = r
+	} else {
+		s.first = r
+	}
+	s.last = r
+}
+
+func (s *shard) unlinkWait(r ref) {
+	w := s.waits.at(r.index())
+	if w.before != 0 {
+		s.waits.at(w.before.index()).after = w.after
+	} else {
+		s.first = w.after
+	}
+	if w.after != 0 {
+		s.waits.at(w.after.index()).before = w.before
+	} else {
+		s.last = w.before
+	}
+}
+
+func (s *shard) dropWait(r ref, h uint64) {
+	s.unlinkWait(r)
+	s.table.remove(h, r)
+	s.present.remove(h)
+	s.waits.release(r.index())
+}
+
+// expireWaits ends the TIME-WAITs whose 2 MSL are over.
+func (s *shard) expireWaits() {
+	for s.first != 0 {
+		w := s.waits.at(s.first.index())
+		if w.tcp.Deadline(s.now) > s.now {
+			return
+		}
+		f := w.flow
+		s.flow = &f
+		w.tcp.Unpack(&s.env, s.now, &s.temp)
+		s.temp.Timeout(&s.env, max(s.now, s.temp.Deadline()))
+		s.dropWait(s.first, s.hash(&f))
+	}
+}

@@ -1,0 +1,245 @@
+package stack
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/link"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// ref names a record of a shard: its kind in the two upper bits, its index in the slab below. 0 names none.
+type ref uint32
+
+const (
+	kindShift        = 30
+	kindConn  uint32 = 1 << kindShift
+	kindHalf  uint32 = 2 << kindShift
+	kindWait  uint32 = 3 << kindShift
+	indexMask ref    = 1<<kindShift - 1
+)
+
+func (r ref) index() uint32 { return uint32(r & indexMask) }
+func (r ref) kind() uint32  { return uint32(r &^ indexMask) }
+
+// entry is what a record of any kind begins with: its flow, and the next in its chain of the table.
+type entry struct {
+	flow Flow
+	next ref
+}
+
+// record is a connection past the handshake, or one that we opened. It holds no pointer.
+type record struct {
+	entry
+	node  node
+	owner uint32 // index into shard.owners
+	dirty bool   // in shard.dirty
+	tcp   tcp.Conn
+}
+
+// half is a connection in SYN-RECEIVED after a passive open.
+type half struct {
+	entry
+	node node
+	tcp  tcp.HalfOpen
+}
+
+// wait is a connection in TIME-WAIT: in the table, and in a list from the first to end to the last.
+type wait struct {
+	entry
+	before, after ref
+	tcp           tcp.TimeWait
+}
+
+// owner is a handler with the number of connections that it has on this shard.
+type owner struct {
+	handler  Handler
+	listener *Listener // whose handler it is, or nil
+	conns    int
+}
+
+// shard is one queue's part of the stack. One goroutine runs it to completion; it takes no lock.
+type shard struct {
+	stack *Stack
+	id    int
+	dev   link.Device
+	env   tcp.Env
+	now   mono.Time
+	batch *link.Batch
+
+	table  table
+	wheel  wheel
+	conns  slab[record]
+	halves slab[half]
+	waits  slab[wait]
+	first  ref // the TIME-WAIT that ends first
+	last   ref
+
+	owners     []owner
+	freeOwners []uint32
+	byListener map[*Listener]uint32
+
+	dirty    []uint32
+	pass     []uint32
+	frags    *ip.Reassembler
+	present  presence
+	inbox    inbox
+	stopping atomic.Bool
+	forwards atomic.Int32 // packets on their way here from other shards
+	counters Counters
+	flow     *Flow // the one being worked on, for the tracer
+	temp     tcp.Conn
+	out      tcp.Out
+	packet   link.Packet
+	header   [ip.HeaderLen + tcp.MaxHeaderLen]byte
+	scratch  [1500]byte
+	icmpRate rate
+	port     uint32 // where the search for a free port begins
+}
+
+const fragmentTimeout = 30 * mono.Second
+
+func newShard(s *Stack, id int, dev link.Device) *shard {
+	n := len(s.cfg.Link.Queues)
+	sh := &shard{
+		stack: s, id: id, dev: dev, batch: link.NewBatch(), owners: make([]owner, 1), byListener: map[*Listener]uint32{},
+		frags: ip.NewReassembler(s.cfg.Limits.Fragments/n, int64(fragmentTimeout)), present: newPresence(),
+	}
+	sh.env = tcp.Env{
+		Settings: []tcp.Settings{s.cfg.TCP}, Memory: tcp.NewMemory(s.cfg.Limits.Memory / n),
+		MTU: s.cfg.Link.MTU, Frame: s.cfg.Link.Superframe, Strict: s.cfg.Strict,
+	}
+	if s.cfg.Trace != nil {
+		sh.env.Trace = sh
+	}
+	sh.table = newTable(sh.entryOf, func(e *entry) uint64 { return sh.hash(&e.flow) })
+	sh.wheel.node = sh.nodeOf
+	sh.now = s.cfg.Now()
+	sh.wheel.start(sh.now)
+	sh.port = uint32(s.cfg.Secrets[0][0]>>32) ^ uint32(id)
+	return sh
+}
+
+func (s *shard) hash(f *Flow) uint64 { return s.stack.cfg.Secrets[1].Hash(f) }
+
+func (s *shard) entryOf(r ref) *entry {
+	switch r.kind() {
+	case kindConn:
+		return &s.conns.at(r.index()).entry
+	case kindHalf:
+		return &s.halves.at(r.index()).entry
+	}
+	return &s.waits.at(r.index()).entry
+}
+
+func (s *shard) nodeOf(r ref) *node {
+	if r.kind() == kindConn {
+		return &s.conns.at(r.index()).node
+	}
+	return &s.halves.at(r.index()).node
+}
+
+// Transition passes a state change on, with the flow that it belongs to.
+func (s *shard) Transition(_ *tcp.Conn, from fsm.State, e fsm.Event, to fsm.State) {
+	s.stack.cfg.Trace.Transition(*s.flow, from, e, to)
+}
+
+// run turns until the stack is closed or the device fails.
+func (s *shard) run() error {
+	next := mono.Time(0)
+	for !s.stopping.Load() {
+		if next > s.now {
+			if err := s.dev.Wait(next); err != nil {
+				return s.gone(err)
+			}
+		}
+		var err error
+		if next, err = s.turn(); err != nil {
+			return s.gone(err)
+		}
+	}
+	s.abortAll()
+	return nil
+}
+
+func (s *shard) gone(err error) error {
+	s.abortAll()
+	if errors.Is(err, link.ErrClosed) && s.stack.closed.Load() {
+		return nil
+	}
+	return err
+}
+
+// turn is one turn: read, take in, expire, hear other goroutines, send. It returns when the next is due.
+func (s *shard) turn() (next mono.Time, err error) {
+	if err := s.dev.Read(s.batch); err != nil {
+		return 0, err
+	}
+	s.now = max(s.now, s.stack.cfg.Now())
+	s.counters.Turns++
+	for i := range s.batch.Packets {
+		s.ingest(&s.batch.Packets[i])
+	}
+	s.expire()
+	s.inbox.drain()
+	if more := s.emit(); more || s.batch.Room() == nil {
+		return s.now, nil
+	}
+	return s.deadline(), nil
+}
+
+func (s *shard) expire() {
+	for _, r := range s.wheel.advance(s.now) {
+		if r.kind() == kindConn {
+			s.timeout(r.index())
+		} else {
+			s.halfTimeout(r)
+		}
+	}
+	s.expireWaits()
+	if d := s.frags.Deadline(); d != 0 && mono.Time(d) <= s.now {
+		s.frags.Expire(int64(s.now))
+	}
+}
+
+// deadline is when something is to be done though nothing arrives.
+func (s *shard) deadline() mono.Time {
+	d := s.wheel.deadline()
+	if s.first != 0 {
+		d = min(d, s.waits.at(s.first.index()).tcp.Deadline(s.now)+1)
+	}
+	if t := s.frags.Deadline(); t != 0 {
+		d = min(d, mono.Time(t))
+	}
+	return d
+}
+
+// post puts a task into the inbox and wakes the shard; false after the stack's Close.
+func (s *shard) post(t *Task) bool {
+	if s.inbox.closed.Load() {
+		return false
+	}
+	s.inbox.push(t)
+	s.dev.Wake()
+	return true
+}
+
+// abortAll ends every connection with a RST, and lets the handlers know.
+func (s *shard) abortAll() {
+	s.now = max(s.now, s.stack.cfg.Now())
+	s.inbox.closed.Store(true)
+	s.inbox.drain()
+	for i := uint32(1); i < s.conns.next; i++ {
+		if rec := s.conns.at(i); rec.flow.LocalPort != 0 {
+			s.flow = &rec.flow
+			rec.tcp.Shutdown(&s.env, s.now)
+			s.settle(i)
+		}
+	}
+	for s.emit() {
+	}
+	s.inbox.drain()
+}

@@ -1,0 +1,218 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/link"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// Flow names a connection: our end and the peer's.
+type Flow = tcp.Flow
+
+// Handler is the user of connections, on their shard. Ready is called whenever something has happened to c: what, is
+// in e. It must not block, and must not keep slices of c's text. After tcp.Ended c must not be used again.
+type Handler interface {
+	Ready(c Conn, e tcp.Events)
+}
+
+// Tracer is told of every state change, on the goroutine of a shard.
+type Tracer interface {
+	Transition(f Flow, from fsm.State, e fsm.Event, to fsm.State)
+}
+
+// Config is what a stack is made of. Link, and at least one of Addrs, must be given.
+type Config struct {
+	Link  *link.Link
+	Addrs []netip.Prefix // the addresses that are ours, up to 0.0.0.0/0
+	TCP   tcp.Settings   // tcp.Defaults() if zero
+	// Secrets are the keys of sequence numbers and of the tables: drawn once, from crypto/rand unless in a test.
+	Secrets [2]tcp.Secret
+	Limits  Limits
+	Trace   Tracer // nil: nobody listens
+	// Foreign is called for whole packets to our addresses or others that are neither TCP to us nor ICMP to us, on
+	// the goroutine of a shard; it reports whether it took the packet. nil: what is for us is refused by ICMP.
+	Foreign func(packet []byte) bool
+	Now     func() mono.Time // mono.Now if nil
+	Strict  bool             // panic at what is impossible
+}
+
+// Limits bound what outsiders can make the stack keep. Zero fields take the defaults.
+type Limits struct {
+	HalfOpen  int // connections in SYN-RECEIVED; 65,536
+	TimeWait  int // connections in TIME-WAIT, the oldest go first; 1,048,576
+	Memory    int // bytes of send and receive rings; 1 GiB
+	Fragments int // bytes of incomplete datagrams; 4 MiB
+}
+
+func (l *Limits) setDefaults() {
+	for _, d := range []struct {
+		v *int
+		n int
+	}{{&l.HalfOpen, 1 << 16}, {&l.TimeWait, 1 << 20}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}} {
+		if *d.v == 0 {
+			*d.v = d.n
+		}
+	}
+}
+
+// Errors of the stack's calls.
+var (
+	ErrClosed     = errors.New("stack: closed")
+	ErrAddrInUse  = errors.New("stack: address already in use")
+	ErrNotOurs    = errors.New("stack: address is not one of the stack's")
+	ErrNoPort     = errors.New("stack: no free port")
+	ErrNoCapacity = errors.New("stack: not enough room")
+)
+
+// Stack is a TCP/IP host on a link: one shard a queue.
+type Stack struct {
+	cfg       Config
+	shards    []*shard
+	listeners atomic.Pointer[listeners]
+	mu        sync.Mutex // of whoever changes listeners, never of a shard
+	halfOpen  atomic.Int64
+	nextShard atomic.Uint32
+	running   sync.WaitGroup
+	started   atomic.Bool
+	closed    atomic.Bool
+	ended     chan struct{} // closed by Close when nothing runs any more
+	fatal     chan error
+}
+
+// New makes a stack. Start lets it run; without Start its shards are turned by hand, as simulations do.
+func New(cfg Config) (*Stack, error) {
+	switch {
+	case cfg.Link == nil || len(cfg.Link.Queues) == 0:
+		return nil, errors.New("stack: no link")
+	case len(cfg.Link.Queues) > 64:
+		return nil, fmt.Errorf("stack: %d queues: at most 64", len(cfg.Link.Queues))
+	case len(cfg.Addrs) == 0:
+		return nil, errors.New("stack: no address: give at least one prefix in Config.Addrs")
+	case cfg.Link.MTU < 68:
+		return nil, fmt.Errorf("stack: MTU %d: IPv4 needs 68", cfg.Link.MTU)
+	}
+	for _, p := range cfg.Addrs {
+		if !p.IsValid() || !p.Addr().Is4() {
+			return nil, fmt.Errorf("stack: %v is not an IPv4 prefix", p)
+		}
+	}
+	if cfg.TCP.Congestion == nil {
+		cfg.TCP = tcp.Defaults()
+	}
+	if cfg.Now == nil {
+		cfg.Now = mono.Now
+	}
+	cfg.Limits.setDefaults()
+	s := &Stack{cfg: cfg, fatal: make(chan error, len(cfg.Link.Queues)), ended: make(chan struct{})}
+	s.listeners.Store(&listeners{})
+	for i, q := range cfg.Link.Queues {
+		s.shards = append(s.shards, newShard(s, i, q))
+	}
+	return s, nil
+}
+
+// Start runs every shard on a goroutine of its own, until Close.
+func (s *Stack) Start() {
+	s.started.Store(true)
+	for _, sh := range s.shards {
+		s.running.Go(func() {
+			if err := sh.run(); err != nil {
+				s.fatal <- err
+			}
+		})
+	}
+}
+
+// Failed delivers the error of a shard that has lost its device.
+func (s *Stack) Failed() <-chan error { return s.fatal }
+
+// Shards is how many shards there are.
+func (s *Stack) Shards() int { return len(s.shards) }
+
+// Turn runs one turn of a shard and returns when the next is due if nothing arrives: for simulations, in place of
+// Start.
+func (s *Stack) Turn(shard int) (next mono.Time, err error) { return s.shards[shard].turn() }
+
+// Close aborts every connection and ends the shards and their devices.
+func (s *Stack) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	for _, sh := range s.shards {
+		sh.stopping.Store(true)
+		sh.dev.Wake()
+	}
+	s.running.Wait()
+	var errs []error
+	for _, sh := range s.shards {
+		if !s.started.Load() {
+			sh.abortAll()
+		}
+		errs = append(errs, sh.dev.Close())
+	}
+	close(s.ended)
+	return errors.Join(errs...)
+}
+
+// Settings are those of the stack's connections.
+func (s *Stack) Settings() tcp.Settings { return s.cfg.TCP }
+
+// ours reports whether packets to a are for this stack.
+func (s *Stack) ours(a ip.Addr) bool {
+	n := a.Netip()
+	for _, p := range s.cfg.Addrs {
+		if p.Contains(n) {
+			return true
+		}
+	}
+	return false
+}
+
+// Do runs f on the shard and waits until it has run. It reports false when the stack has been closed. It must not be
+// called on a shard. In a stack that was not started f runs at once.
+func (s *Stack) Do(shard int, f func()) bool {
+	if !s.started.Load() {
+		f()
+		return true
+	}
+	done := make(chan struct{})
+	sh := s.shards[shard]
+	if !sh.post(NewTask(func() { f(); close(done) })) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-s.ended:
+		return false
+	}
+}
+
+// Dial opens a connection from local (a zero port, or a zero address, is chosen) to remote. opened is called on the
+// connection's shard with the connection in SYN-SENT, or with an error; from then on h hears of it.
+func (s *Stack) Dial(local, remote netip.AddrPort, h Handler, opened func(Conn, error)) error {
+	if !local.Addr().IsValid() {
+		local = netip.AddrPortFrom(s.cfg.Addrs[0].Addr(), local.Port())
+	}
+	if !s.ours(ip.FromNetip(local.Addr())) {
+		return ErrNotOurs
+	}
+	i := int(s.nextShard.Add(1)) % len(s.shards)
+	if local.Port() != 0 {
+		i = int(local.Port()) % len(s.shards)
+	}
+	sh := s.shards[i]
+	f := Flow{Local: ip.FromNetip(local.Addr()), Remote: ip.FromNetip(remote.Addr()), LocalPort: local.Port(), RemotePort: remote.Port()}
+	if !sh.post(NewTask(func() { opened(sh.dial(f, h)) })) {
+		return ErrClosed
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package tcp
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
+)
+
+// ack is the fifth step of section 3.10.7.4. It returns why the segment must go no further, or DropNone.
+func (c *Conn) ack(x *Env, now mono.Time, g *Segment) Drop {
+	if !c.is(factSynAcked) {
+		// SYN-RECEIVED: SND.UNA < SEG.ACK =< SND.NXT, or it acknowledges nothing of ours.
+		if !c.snd.una.Less(g.Ack) || !g.Ack.LessEq(c.snd.max) {
+			return c.badAckOfSYN(x, now, g)
+		}
+		c.synAcknowledged(x, now, g)
+		c.fire(x, now, fsm.SYNAcked)
+		if c.is(factCloseDue) {
+			c.unset(factCloseDue)
+			c.fire(x, now, fsm.Close) // withheld in SYN-RECEIVED (section 3.10.4)
+		}
+	}
+	switch {
+	case c.snd.max.Less(g.Ack):
+		c.fire(x, now, fsm.BadAck)
+		return DropFutureACK
+	case g.Ack.Less(c.snd.una - seq.Num(c.snd.maxWnd)): // RFC 5961 section 5
+		c.fire(x, now, fsm.BadAck)
+		return DropOldACK
+	case g.Ack.Less(c.snd.una):
+		return DropNone // an old duplicate: its text may still be new
+	}
+	repeated := g.Ack == c.snd.una && g.Len() == 0 && c.sameWindow(g)
+	c.updateWindow(g)
+	switch {
+	case g.Ack != c.snd.una:
+		c.acknowledged(x, now, g)
+	case repeated && c.snd.una != c.snd.max:
+		c.duplicateAck(x, now)
+	}
+	return DropNone
+}
+
+// badAckOfSYN answers an ACK that does not cover our SYN while it is outstanding.
+func (c *Conn) badAckOfSYN(x *Env, now mono.Time, g *Segment) Drop {
+	c.replyRST(x, g)
+	e := fsm.BadAck
+	if c.is(factFinQueued) {
+		e = fsm.BadAckEarly
+	}
+	c.fireQuietly(x, now, e)
+	return DropFutureACK
+}
+
+// synAcknowledged is the crossing of SND.UNA over our SYN: text may flow.
+func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
+	c.set(factSynAcked)
+	c.snd.una = c.snd.iss + 1
+	c.snd.nxt = seq.Max(c.snd.nxt, c.snd.una)
+	if c.is(factTimed) {
+		c.rtt.sample(c.settings(x), now.Sub(c.rtt.at))
+		c.unset(factTimed)
+	}
+	c.retries, c.backoff = 0, 0
+	c.timer[timerRetransmit] = 0
+	c.openWindow(x, now)
+	// Section 3.10.7.4 fifth: SND.WND, WL1 and WL2 from this segment. A SYN's window is not scaled.
+	if g.Flags&SYN == 0 {
+		c.snd.wnd = uint32(g.Window) << c.snd.scale
+		c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+	}
+	c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack
+	c.armKeepAlive(x, now)
+}
+
+// openWindow starts congestion control, once the MSS is known.
+func (c *Conn) openWindow(x *Env, now mono.Time) {
+	c.cw = cc.Window{MSS: uint32(c.snd.mss)}
+	c.settings(x).Congestion.Open(&c.cw, now)
+}
+
+func (c *Conn) sameWindow(g *Segment) bool { return uint32(g.Window)<<c.snd.scale == c.snd.wnd }
+
+// updateWindow is the window update of the fifth step: not from a segment older than the last (WL1, WL2).
+func (c *Conn) updateWindow(g *Segment) {
+	if c.snd.wl1.Less(g.Seq) || c.snd.wl1 == g.Seq && c.snd.wl2.LessEq(g.Ack) {
+		c.snd.wnd = uint32(g.Window) << c.snd.scale
+		c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+		c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack
+	}
+}
+
+// acknowledged moves SND.UNA up to the segment's ACK, which lies in (SND.UNA, SND.MAX].
+func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment) {
+	flight := c.snd.max.Sub(c.snd.una)
+	n := g.Ack.Sub(c.snd.una)
+	rtt := c.measure(x, now, g)
+	c.snd.una = g.Ack
+	c.snd.nxt = seq.Max(c.snd.nxt, g.Ack)
+	c.count.bytesOut += uint64(n)
+	c.retries, c.backoff = 0, 0
+	c.recovered(x, now, cc.Ack{Bytes: n, Flight: flight, RTT: rtt, Limited: c.is(factLimited)})
+	if c.snd.una == c.snd.max {
+		c.timer[timerRetransmit] = 0 // RFC 6298 (5.2)
+	} else {
+		c.timer[timerRetransmit] = now.Add(c.rto(x)) // (5.3)
+	}
+	if c.is(factLetGo) {
+		c.timer[timerWait] = now.Add(c.settings(x).OrphanTimeout) // there is progress
+	}
+	if c.snd.una == c.snd.end && c.snd.ring != 0 && !x.Memory.ring(c.snd.ring).shared {
+		x.Memory.detach(&c.snd.ring)
+	}
+	if c.is(factStarved) && c.Space() >= int(c.snd.buf)/3 {
+		c.unset(factStarved)
+		c.signal(Writable)
+	}
+	if c.is(factFinQueued) && !c.is(factFinAcked) && c.snd.end.Less(g.Ack) {
+		c.set(factFinAcked)
+		c.fire(x, now, fsm.FINAcked)
+	}
+}

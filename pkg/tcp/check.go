@@ -1,0 +1,109 @@
+package tcp
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// acceptable is the sequence number test (section 3.4, Table 6): some of the segment lies in the window, or, where
+// it is empty, it stands in it or at its left edge.
+func (c *Conn) acceptable(g *Segment) bool {
+	wnd := c.rcv.adv.Sub(c.rcv.nxt)
+	n := g.Len()
+	switch {
+	case n == 0 && wnd == 0:
+		return g.Seq == c.rcv.nxt
+	case n == 0:
+		return g.Seq.In(c.rcv.nxt, wnd)
+	case wnd == 0:
+		// A FIN alone takes no memory, so it is taken: a peer that has closed must not probe for ever.
+		return g.Seq == c.rcv.nxt && len(g.Text) == 0 && g.Flags&FIN != 0
+	}
+	return g.Seq.In(c.rcv.nxt, wnd) || (g.End()-1).In(c.rcv.nxt, wnd) ||
+		g.Seq.Less(c.rcv.nxt) && c.rcv.adv.Less(g.End()) // covers the whole window
+}
+
+// freshTimestamp is the PAWS test (RFC 7323 section 5.3): the segment is not older than the last. A segment without
+// the option is let through: some hosts drop it after the handshake, and they are served all the same.
+func (c *Conn) freshTimestamp(g *Segment) bool {
+	return g.Options.Has&HasTimestamps == 0 || int32(g.Options.TSVal-c.ts.recent) >= 0
+}
+
+// staleAfter is when TS.Recent says nothing any more (RFC 7323 section 5.5): 24 days.
+const staleAfter = 24 * 86400 * mono.Second
+
+// noteTimestamp keeps TS.Recent (RFC 7323 section 4.3): from the segment that our next ACK answers.
+func (c *Conn) noteTimestamp(now mono.Time, g *Segment) {
+	if c.is(factTimestamps) && g.Options.Has&HasTimestamps != 0 && g.Seq.LessEq(c.rcv.acked) {
+		c.ts.recent, c.ts.at = g.Options.TSVal, now
+	}
+}
+
+// challengeInterval is the least time between two ACKs of one connection that no text asked for; Linux's
+// tcp_invalid_ratelimit.
+const challengeInterval = 500 * mono.Millisecond
+
+func (c *Conn) mayChallenge(x *Env, now mono.Time) bool {
+	if now < c.challenge || !x.Limit.allow(now) {
+		return false
+	}
+	c.challenge = now.Add(challengeInterval)
+	return true
+}
+
+// challengeACK owes an ACK under the limits of RFC 5961 section 7.
+func (c *Conn) challengeACK(x *Env, now mono.Time) {
+	if c.mayChallenge(x, now) {
+		c.ackNow()
+	}
+}
+
+// Limiter bounds the challenge ACKs of all connections together. It is no side channel (CVE-2016-5696), since what
+// one connection may send is bounded long before.
+type Limiter struct {
+	PerSecond uint32 // 0: 1,000
+	window    mono.Time
+	used      uint32
+}
+
+func (l *Limiter) allow(now mono.Time) bool {
+	if now >= l.window {
+		l.window, l.used = now.Add(mono.Second), 0
+	}
+	most := l.PerSecond
+	if most == 0 {
+		most = 1000
+	}
+	l.used++
+	return l.used <= most
+}
+
+// HardError tells the connection of an ICMP hard error (section 3.9.2.2) that quotes the sequence number quoted of
+// one of its segments. An error for nothing in flight is not believed (RFC 5927 section 4).
+func (c *Conn) HardError(x *Env, now mono.Time, quoted seq.Num) bool {
+	if !c.inFlight(quoted) || c.is(factReleased) {
+		return false
+	}
+	c.fire(x, now, fsm.HardError)
+	return true
+}
+
+// TooBig tells the connection of an ICMP "fragmentation needed" (RFC 1191) that quotes the sequence number quoted;
+// mtu is the next hop's in bytes. What was too big is sent again at once, smaller.
+func (c *Conn) TooBig(x *Env, now mono.Time, quoted seq.Num, mtu int) bool {
+	const leastMTU = 68 + 484 // below 552 (Linux's min_pmtu) a report is more likely hostile than true
+	mss := max(mtu, leastMTU) - 40 - c.optionBytes()
+	if !c.inFlight(quoted) || mss >= int(c.snd.mss) || c.is(factReleased) {
+		return false
+	}
+	c.snd.mss = uint16(mss)
+	c.cw.MSS = uint32(mss)
+	c.snd.nxt = c.snd.una
+	c.unset(factTimed)
+	return true
+}
+
+func (c *Conn) inFlight(quoted seq.Num) bool {
+	return c.snd.una.LessEq(quoted) && quoted.Less(c.snd.max)
+}

@@ -1,0 +1,157 @@
+package tcp
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// Memory follows state: a connection in SYN-RECEIVED of a passive open, and one in TIME-WAIT that nobody holds any
+// more, say so little that a few words keep them. They are packed between segments and unpacked for the next one, so
+// that both are driven by the same code as the whole connection.
+
+// OpenPassive makes c, from LISTEN, what the SYN g asks for: SYN-RECEIVED with the SYN,ACK to be sent (section
+// 3.10.7.2 third). Text and FIN of the SYN stay unacknowledged: the peer sends them again.
+func (c *Conn) OpenPassive(x *Env, now mono.Time, o Open, g *Segment) {
+	c.begin(x, now, o)
+	c.state = fsm.Listen
+	c.set(factPassive)
+	c.synReceived(x, now, g)
+	c.fire(x, now, fsm.RcvSYN)
+}
+
+// InputListen is section 3.10.7.2: what a listener without room for the connection yet does with a segment. open says
+// that it is a SYN to be answered.
+func InputListen(x *Env, g *Segment) (d Drop, open bool) {
+	switch {
+	case g.Flags&RST != 0: // first
+		return DropRST, false
+	case g.Flags&ACK != 0: // second
+		if r, ok := ResetFor(g); ok {
+			x.reply(r)
+		}
+		return DropNoConnection, false
+	case g.Flags&SYN != 0: // third
+		return DropNone, true
+	}
+	return DropNoACK, false // fourth
+}
+
+// HalfOpen is a connection in SYN-RECEIVED after a passive open, packed.
+type HalfOpen struct {
+	deadline, sent, challenge mono.Time
+	iss, irs                  seq.Num
+	tsRecent, tsOffset        uint32
+	facts                     facts
+	wnd, mss, rcvMSS          uint16
+	state                     fsm.State
+	profile, retries          uint8
+	sndScale, rcvScale        uint8
+	sends                     uint8
+}
+
+// PackHalfOpen packs c into h. It reports false, and does nothing, when c is not a SYN-RECEIVED with only its SYN
+// outstanding, or has something to send.
+func (c *Conn) PackHalfOpen(h *HalfOpen) bool {
+	if !c.is(factPassive) || c.any(factSynAcked|factReleased|factFinQueued|factLetGo) || c.rcv.acks > 0 || c.snd.nxt == c.snd.iss {
+		return false
+	}
+	*h = HalfOpen{
+		deadline: c.timer[timerRetransmit], sent: c.rtt.at, challenge: c.challenge,
+		iss: c.snd.iss, irs: c.rcv.irs, tsRecent: c.ts.recent, tsOffset: c.ts.offset, facts: c.facts,
+		wnd: uint16(c.snd.wnd), mss: c.snd.mss, rcvMSS: c.rcv.mss, state: c.state, profile: c.profile,
+		retries: c.retries, sndScale: c.snd.scale, rcvScale: c.rcv.scale, sends: uint8(min(c.count.segsOut, 255)),
+	}
+	return true
+}
+
+// Unpack makes c what h was packed from.
+func (h *HalfOpen) Unpack(x *Env, c *Conn) {
+	s := &x.Settings[h.profile]
+	*c = Conn{state: h.state, profile: h.profile, retries: h.retries, backoff: h.retries, facts: h.facts, challenge: h.challenge}
+	nxt := h.iss + 1
+	c.snd = sendSpace{una: h.iss, nxt: nxt, max: nxt, iss: h.iss, end: nxt, recover: h.iss, wl1: h.irs,
+		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd), buf: uint32(s.SendBuffer), mss: h.mss, scale: h.sndScale}
+	c.rcv = receiveSpace{nxt: h.irs + 1, irs: h.irs, acked: h.irs + 1, read: h.irs + 1, stored: h.irs + 1,
+		buf: uint32(s.ReceiveBuffer), mss: h.rcvMSS, scale: h.rcvScale, quick: 16}
+	if !c.is(factScale) {
+		c.rcv.buf = min(c.rcv.buf, 65535)
+	}
+	c.rcv.adv = c.rcv.nxt.Add(c.synWindow())
+	c.ts.recent, c.ts.offset = h.tsRecent, h.tsOffset
+	c.timer[timerRetransmit] = h.deadline
+	c.rtt.seq, c.rtt.at = uint32(nxt), h.sent
+	c.count.segsIn, c.count.segsOut = 1, uint32(h.sends)
+	if s.KeepAlive {
+		c.SetKeepAlive(x, 0, s.KeepIdle, s.KeepInterval, s.KeepCount)
+	}
+}
+
+// Deadline is when the SYN,ACK is to be sent again.
+func (h *HalfOpen) Deadline() mono.Time { return h.deadline }
+
+// TimeWait is a connection in TIME-WAIT that its user has let go, packed.
+type TimeWait struct {
+	sndNxt, rcvNxt     seq.Num
+	tsRecent, tsOffset uint32
+	deadline           uint32 // ms of the monotonic clock
+	timestamps         bool
+	profile            uint8
+	challenge          uint16 // half seconds of the monotonic clock: no challenge ACK within this one
+}
+
+const challengeUnit = mono.Time(challengeInterval)
+
+// PackTimeWait packs c into t, if c is in TIME-WAIT, let go by its user, and has nothing to send.
+func (c *Conn) PackTimeWait(t *TimeWait) bool {
+	if !c.is(factFinAcked|factFinRcvd|factLetGo) || c.any(factReleased|factSendRST) || c.rcv.acks > 0 {
+		return false
+	}
+	*t = TimeWait{
+		sndNxt: c.snd.max, rcvNxt: c.rcv.nxt, tsRecent: c.ts.recent, tsOffset: c.ts.offset,
+		deadline: clockMS(c.timer[timerWait]), timestamps: c.is(factTimestamps), profile: c.profile,
+		challenge: uint16(c.challenge / challengeUnit),
+	}
+	return true
+}
+
+// Unpack makes c what t was packed from, as far as TIME-WAIT needs it.
+func (t *TimeWait) Unpack(_ *Env, now mono.Time, c *Conn) {
+	*c = Conn{state: fsm.TimeWait, profile: t.profile}
+	c.set(factSynAcked | factSynRcvd | factFinQueued | factFinAcked | factFinRcvd | factFinSeen | factDeaf | factLetGo)
+	if t.timestamps {
+		c.set(factTimestamps)
+	}
+	c.snd = sendSpace{una: t.sndNxt, nxt: t.sndNxt, max: t.sndNxt, iss: t.sndNxt - 2, end: t.sndNxt - 1,
+		recover: t.sndNxt, wnd: 65535, maxWnd: 65535, wl1: t.rcvNxt, wl2: t.sndNxt, mss: defaultMSS}
+	c.rcv = receiveSpace{nxt: t.rcvNxt, irs: t.rcvNxt - 2, adv: t.rcvNxt.Add(65535), acked: t.rcvNxt,
+		read: t.rcvNxt - 1, stored: t.rcvNxt - 1, finAt: t.rcvNxt - 1, buf: 65535, mss: defaultMSS}
+	c.ts.recent, c.ts.offset = t.tsRecent, t.tsOffset
+	c.timer[timerWait] = t.Deadline(now)
+	if uint16(now/challengeUnit)-t.challenge > 1<<15 || uint16(now/challengeUnit) == t.challenge {
+		c.challenge = (now/challengeUnit + 1) * challengeUnit
+	}
+}
+
+// Deadline is the end of 2 MSL.
+func (t *TimeWait) Deadline(now mono.Time) mono.Time {
+	return now.Add(mono.Duration(int32(t.deadline-clockMS(now))) * mono.Millisecond)
+}
+
+// Reusable reports that the SYN g may start a new incarnation of a connection in TIME-WAIT: its sequence number, or
+// its timestamp, is beyond all of the old one's (section 3.6.1, RFC 6191 section 2). iss is a first sequence number
+// that lies beyond the old connection's (section 3.10.7.4 fourth).
+func (c *Conn) Reusable(g *Segment) (iss seq.Num, ok bool) {
+	if !c.is(factFinAcked|factFinRcvd) || g.Flags&(SYN|ACK|RST|FIN) != SYN {
+		return 0, false
+	}
+	newer := c.rcv.nxt.Less(g.Seq)
+	if c.is(factTimestamps) && g.Options.Has&HasTimestamps != 0 {
+		newer = newer || int32(g.Options.TSVal-c.ts.recent) > 0
+		newer = newer && int32(g.Options.TSVal-c.ts.recent) >= 0
+	}
+	return c.snd.max.Add(65535 + 2), newer
+}
+
+// Reincarnate ends TIME-WAIT for a new incarnation.
+func (c *Conn) Reincarnate(x *Env, now mono.Time) { c.fire(x, now, fsm.NewSYN) }

@@ -1,0 +1,253 @@
+package tcp
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
+)
+
+// Conn is one connection: the transmission control block of RFC 9293 section 3.3.1. It holds no pointer, so that
+// millions of them cost the garbage collector nothing; what has pointers (rings, lists of text out of order) lies in
+// the Env's Memory, and Conn keeps a handle. The zero Conn is CLOSED once opened by OpenActive or by a HalfOpen.
+type Conn struct {
+	state   fsm.State
+	profile uint8 // index into Env.Settings
+	retries uint8 // of the oldest segment, or probes unanswered
+	backoff uint8 // doublings of the RTO, or of the probe interval
+	facts   facts
+
+	snd    sendSpace
+	rcv    receiveSpace
+	rtt    estimator
+	cw     cc.Window
+	timer  [numTimers]mono.Time
+	events Events
+
+	ts struct {
+		recent uint32    // TS.Recent (RFC 7323 section 4.3)
+		offset uint32    // of our clock, in ms
+		at     mono.Time // when recent was set
+	}
+	keep struct { // keep-alive (section 3.8.4); seconds, 0: off
+		idle, interval uint32
+		count          uint8
+	}
+	challenge mono.Time // no challenge ACK before
+	heard     mono.Time // last segment taken
+	count     counts
+}
+
+// sendSpace is the send sequence space:
+//
+//	     1         2          3          4
+//	----------|----------|----------|----------
+//	       una        nxt        una
+//	                            +wnd
+//
+// SYN and FIN are elements of the stream: SYN is at iss, text follows up to end, FIN is at end.
+type sendSpace struct {
+	una      seq.Num // oldest unacknowledged
+	nxt      seq.Num // next to send; goes back to una after a time-out
+	max      seq.Num // the highest ever sent, plus one
+	iss      seq.Num
+	end      seq.Num // after the last text queued
+	wl1, wl2 seq.Num // segment of the last window update: its SEQ and ACK
+	wnd      uint32  // bytes, scaled
+	maxWnd   uint32  // the largest ever
+	buf      uint32  // most text queued, bytes
+	ring     handle
+	mss      uint16 // payload bytes of a full segment, options taken off
+	frame    uint16 // payload bytes of the largest superframe to send; 0: as large as the device takes
+	scale    uint8
+	dupAcks  uint8
+	recover  seq.Num // RFC 6582: end of the recovery under way
+}
+
+// receiveSpace is the receive sequence space:
+//
+//	     1          2          3
+//	----------|----------|----------
+//	       nxt        adv
+//
+// [read, nxt) is text that the user has not read; beyond nxt lies text out of order.
+type receiveSpace struct {
+	nxt    seq.Num
+	irs    seq.Num
+	adv    seq.Num // right edge advertised: RCV.NXT + RCV.WND; never goes back
+	acked  seq.Num // the last ACK sent (Last.ACK.sent, RFC 7323)
+	read   seq.Num
+	stored seq.Num // [read, stored) is in the ring; what is left up to nxt is Env.text
+	finAt  seq.Num // the peer's FIN, if factFinSeen
+	buf    uint32  // most text kept, bytes
+	ring   handle
+	holes  handle // text out of order
+	mss    uint16 // payload bytes of a full segment of the peer's
+	scale  uint8
+	acks   uint8 // ACKs owed at once
+	quick  uint8 // ACKs still not to be delayed
+}
+
+// counts are totals over the connection's life.
+type counts struct {
+	segsIn, segsOut, retransmits uint32
+	bytesIn, bytesOut            uint64
+}
+
+// facts are what is known of a connection. The four crossings come first.
+type facts uint32
+
+const (
+	factSynAcked facts = 1 << iota // SND.UNA has passed our SYN
+	factSynRcvd                    // RCV.NXT has passed their SYN
+	factFinAcked                   // SND.UNA has passed our FIN
+	factFinRcvd                    // RCV.NXT has passed their FIN
+
+	factPeerFirst  // their FIN came before ours was queued
+	factPassive    // opened by a listener (MUST-11)
+	factFinQueued  // the send stream ends at snd.end
+	factFinSeen    // the peer's FIN has arrived, perhaps beyond a hole
+	factDeaf       // the user reads no more
+	factLetGo      // the user has closed; nobody waits for the connection
+	factNoDelay    // Nagle's algorithm is off (MUST-17)
+	factTimestamps // agreed (RFC 7323)
+	factSACK       // agreed (RFC 2018)
+	factScale      // agreed: windows are scaled (RFC 7323)
+	factPredict    // the header prediction may be tried
+	factSendRST    // a RST is owed
+	factResend     // the segment at SND.UNA is to be sent again
+	factProbe      // a probe is to be sent, though the window is closed
+	factKeep       // a keep-alive probe is to be sent
+	factRecovery   // in fast recovery (RFC 6582)
+	factTimed      // a segment is being timed (Karn)
+	factLimited    // cwnd held the sender back
+	factReleased   // over; the record may go when its last segment has been sent
+	factStarved    // the user wants room in the send ring
+	factCloseDue   // Close is withheld until our SYN is acknowledged
+)
+
+func (c *Conn) is(f facts) bool  { return c.facts&f == f }
+func (c *Conn) any(f facts) bool { return c.facts&f != 0 }
+func (c *Conn) set(f facts)      { c.facts |= f }
+func (c *Conn) unset(f facts)    { c.facts &^= f }
+
+// State is where the connection is.
+func (c *Conn) State() fsm.State { return c.state }
+
+// Crossings are the facts that the state must agree with (fsm.Derive).
+func (c *Conn) Crossings() fsm.Crossings {
+	return fsm.Crossings{
+		Passive: c.is(factPassive), SYNReceived: c.is(factSynRcvd), SYNAcked: c.is(factSynAcked),
+		FINQueued: c.is(factFinQueued), FINReceived: c.is(factFinRcvd), FINAcked: c.is(factFinAcked),
+		PeerFirst: c.is(factPeerFirst),
+	}
+}
+
+// Released reports that the connection is over, and that no segment of it is left to send.
+func (c *Conn) Released() bool { return c.is(factReleased) && !c.any(factSendRST) }
+
+// LetGo reports that the user has closed the connection and will not hear of it again.
+func (c *Conn) LetGo() bool { return c.is(factLetGo) }
+
+// Settings are what many connections have in common. Times are in ns, sizes in bytes.
+type Settings struct {
+	MSL           mono.Duration // maximum segment lifetime (section 3.4.2)
+	FinTimeout    mono.Duration // longest FIN-WAIT-2 of a connection that the user has closed
+	OrphanTimeout mono.Duration // longest time without progress after the user has closed
+	RTOMin        mono.Duration // RFC 6298 (2.4); Linux has 200 ms
+	RTOMax        mono.Duration // RFC 6298 (2.5)
+	DelayedAck    mono.Duration
+	SynRetries    uint8 // SYNs sent again before giving up
+	SynAckRetries uint8
+	Retries       uint8 // R2 (section 3.8.3): time-outs in a row before giving up
+	OrphanRetries uint8 // the same after the user has closed
+	KeepIdle      mono.Duration
+	KeepInterval  mono.Duration
+	KeepCount     uint8
+	KeepAlive     bool
+	NoDelay       bool
+	SendBuffer    int
+	ReceiveBuffer int
+	Timestamps    bool
+	WindowScale   bool
+	SACK          bool
+	Congestion    cc.Algorithm
+}
+
+// Defaults are Linux's, where it has them.
+func Defaults() Settings {
+	return Settings{
+		MSL: 30 * mono.Second, FinTimeout: 60 * mono.Second, OrphanTimeout: 60 * mono.Second,
+		RTOMin: 200 * mono.Millisecond, RTOMax: 120 * mono.Second, DelayedAck: 40 * mono.Millisecond,
+		SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
+		KeepIdle: 7200 * mono.Second, KeepInterval: 75 * mono.Second, KeepCount: 9,
+		SendBuffer: 1 << 20, ReceiveBuffer: 1 << 20,
+		Timestamps: true, WindowScale: true, Congestion: cc.NewReno{},
+	}
+}
+
+// Tracer is told of every state change. It must not keep c.
+type Tracer interface {
+	Transition(c *Conn, from fsm.State, e fsm.Event, to fsm.State)
+}
+
+// Env is what the connections of one goroutine share: their settings and memory, and what a call leaves for its
+// caller. Nothing of it is a connection's own.
+type Env struct {
+	Settings []Settings
+	Memory   *Memory
+	Trace    Tracer // nil: nobody listens
+	Strict   bool   // panic when the machine is asked the impossible, instead of counting and resetting
+	MTU      int    // of the device, bytes
+	Frame    int    // the largest superframe the device takes as an IP packet, bytes; 0: none
+	Limit    Limiter
+	Errors   Errors
+
+	// Reply is a segment that a call wants sent at once, if ReplyDue. It belongs to no send queue.
+	Reply    Segment
+	ReplyDue bool
+
+	// text is what the last Input took in order and has not stored: it aliases the segment.
+	text []byte
+}
+
+// Errors counts what must never happen.
+type Errors struct {
+	Impossible uint64 // the machine had no cell
+	Memory     uint64 // the memory budget was spent
+}
+
+func (c *Conn) settings(x *Env) *Settings { return &x.Settings[c.profile] }
+
+// Events tell the user what has happened.
+type Events uint16
+
+// The events.
+const (
+	Opened      Events = 1 << iota // ESTABLISHED was reached
+	Readable                       // there is text to read
+	EOF                            // the peer sends no more; text may be left to read
+	Writable                       // there is room in the send ring again
+	Reset                          // the peer reset the connection
+	Refused                        // the peer refused it
+	Unreachable                    // an ICMP hard error while opening
+	TimedOut                       // the peer no longer answers
+	Ended                          // the connection is gone, for one of these reasons or in good order
+)
+
+// TakeEvents returns what has happened since the last call.
+func (c *Conn) TakeEvents() Events {
+	e := c.events
+	c.events = 0
+	return e
+}
+
+func (c *Conn) signal(e Events) {
+	if c.is(factLetGo) {
+		e &= Ended
+	}
+	c.events |= e
+}
+
+// Opened reports that the handshake is over.
+func (c *Conn) Opened() bool { return c.is(factSynAcked | factSynRcvd) }

@@ -1,0 +1,206 @@
+package tcp
+
+import (
+	"math/bits"
+
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// handle names a thing in Memory; 0 names none.
+type handle uint32
+
+// Memory is what connections attach only while they need it: send and receive rings, and lists of text out of
+// order. An idle connection has none. One goroutine uses it.
+type Memory struct {
+	// Limit is the most bytes of rings in use at once; 0: no limit. A connection that gets no ring loses
+	// segments, or waits to write: it is never wrong.
+	Limit int
+	// InUse is the bytes of rings now attached.
+	InUse int
+
+	rings []ring
+	holes []holes
+	// freed handles, to be used again.
+	freeRings, freeHoleLists []handle
+	// spare buffers by the logarithm of their size.
+	spare      [maxRingLog + 1][][]byte
+	spareBytes int
+}
+
+const (
+	minRingLog = 11 // 2 KiB
+	maxRingLog = 30 // sequence numbers must tell the ring's two ends apart
+	maxSpare   = 16 << 20
+)
+
+// ring is a buffer of a stream: the byte with sequence number s is at s modulo the size, a power of two. So the send
+// ring is the retransmission queue and the receive ring the reassembly queue, and no offset is kept.
+type ring struct {
+	buf    []byte
+	shared bool // another goroutine may look at buf: never to be used again
+}
+
+// slices returns where the n bytes from s lie: two pieces, where the ring wraps.
+func (r *ring) slices(s seq.Num, n int) (a, b []byte) {
+	i := int(uint32(s) & uint32(len(r.buf)-1))
+	if i+n <= len(r.buf) {
+		return r.buf[i : i+n : i+n], nil
+	}
+	return r.buf[i:], r.buf[:i+n-len(r.buf)]
+}
+
+func (r *ring) put(s seq.Num, p []byte) {
+	a, b := r.slices(s, len(p))
+	copy(b, p[copy(a, p):])
+}
+
+// NewMemory returns an empty Memory.
+func NewMemory(limit int) *Memory {
+	return &Memory{Limit: limit, rings: make([]ring, 1), holes: make([]holes, 1)}
+}
+
+func (m *Memory) ring(h handle) *ring { return &m.rings[h] }
+
+// ensure makes *h a ring of at least n bytes; what is in it, from the sequence number from on, is kept. It reports
+// whether there was memory.
+func (m *Memory) ensure(h *handle, n int, from seq.Num) bool {
+	log := max(minRingLog, bits.Len(uint(n-1)))
+	if *h != 0 && len(m.rings[*h].buf) >= 1<<log {
+		return true
+	}
+	if log > maxRingLog || m.Limit > 0 && m.InUse+1<<log > m.Limit {
+		return false
+	}
+	buf := m.take(log)
+	if *h == 0 {
+		*h = m.newRing()
+		m.rings[*h] = ring{buf: buf}
+		return true
+	}
+	old := m.rings[*h]
+	a, b := old.slices(from, len(old.buf))
+	grown := ring{buf: buf, shared: old.shared}
+	grown.put(from, a)
+	grown.put(from.Add(uint32(len(a))), b)
+	m.give(old)
+	m.rings[*h] = grown
+	return true
+}
+
+// adopt makes the buffer buf, whose size is a power of two and which another goroutine fills, the ring *h.
+func (m *Memory) adopt(h *handle, buf []byte) {
+	if *h == 0 {
+		*h = m.newRing()
+	} else if r := m.rings[*h]; len(r.buf) > 0 {
+		m.give(r)
+	}
+	m.rings[*h] = ring{buf: buf, shared: true}
+	m.InUse += len(buf)
+}
+
+func (m *Memory) newRing() handle {
+	if k := len(m.freeRings); k > 0 {
+		h := m.freeRings[k-1]
+		m.freeRings = m.freeRings[:k-1]
+		return h
+	}
+	m.rings = append(m.rings, ring{})
+	return handle(len(m.rings) - 1)
+}
+
+// detach gives a ring back, if there is one.
+func (m *Memory) detach(h *handle) {
+	if *h == 0 {
+		return
+	}
+	m.give(m.rings[*h])
+	m.rings[*h] = ring{}
+	m.freeRings = append(m.freeRings, *h)
+	*h = 0
+}
+
+func (m *Memory) take(log int) []byte {
+	m.InUse += 1 << log
+	if k := len(m.spare[log]); k > 0 {
+		buf := m.spare[log][k-1]
+		m.spare[log] = m.spare[log][:k-1]
+		m.spareBytes -= len(buf)
+		return buf
+	}
+	return make([]byte, 1<<log)
+}
+
+func (m *Memory) give(r ring) {
+	m.InUse -= len(r.buf)
+	if r.shared || m.spareBytes+len(r.buf) > maxSpare {
+		return
+	}
+	log := bits.Len(uint(len(r.buf) - 1))
+	m.spare[log] = append(m.spare[log], r.buf)
+	m.spareBytes += len(r.buf)
+}
+
+// maxHoles bounds the runs of text out of order that a connection keeps.
+const maxHoles = 64
+
+// holes is the text out of order of one connection: runs in order of sequence number, apart from each other. latest
+// is the run that the last segment lay in (RFC 2018 section 4 reports it first).
+type holes struct {
+	n      int
+	run    [maxHoles]Block
+	latest int
+}
+
+// add notes the run b. It reports false, and notes nothing, when there is no room for one more.
+func (h *holes) add(b Block) bool {
+	i := 0
+	for i < h.n && h.run[i].To.Less(b.From) {
+		i++
+	}
+	j := i // runs [i, j) touch b
+	for j < h.n && h.run[j].From.LessEq(b.To) {
+		b.From, b.To = seq.Min(b.From, h.run[j].From), seq.Max(b.To, h.run[j].To)
+		j++
+	}
+	if i == j && h.n == maxHoles {
+		return false
+	}
+	copy(h.run[i+1:], h.run[j:h.n])
+	h.n += 1 - (j - i)
+	h.run[i], h.latest = b, i
+	return true
+}
+
+// fill takes off the runs that nxt has reached, and returns the number after the text that is now in order.
+func (h *holes) fill(nxt seq.Num) seq.Num {
+	k := 0
+	for k < h.n && h.run[k].From.LessEq(nxt) {
+		nxt = seq.Max(nxt, h.run[k].To)
+		k++
+	}
+	copy(h.run[:], h.run[k:h.n])
+	h.n -= k
+	h.latest = max(0, h.latest-k)
+	return nxt
+}
+
+func (m *Memory) holesOf(h *handle) *holes {
+	if *h == 0 {
+		if k := len(m.freeHoleLists); k > 0 {
+			*h = m.freeHoleLists[k-1]
+			m.freeHoleLists = m.freeHoleLists[:k-1]
+		} else {
+			m.holes = append(m.holes, holes{})
+			*h = handle(len(m.holes) - 1)
+		}
+		m.holes[*h] = holes{}
+	}
+	return &m.holes[*h]
+}
+
+func (m *Memory) freeHoles(h *handle) {
+	if *h != 0 {
+		m.freeHoleLists = append(m.freeHoleLists, *h)
+		*h = 0
+	}
+}

@@ -1,0 +1,79 @@
+package tcp
+
+import "github.com/tcpd-project/tcpd/pkg/mono"
+
+// estimator is RFC 6298's: smoothed round-trip time and its variance, in ns.
+type estimator struct {
+	srtt, rttvar mono.Duration
+	min          mono.Duration
+	seq          uint32    // the number after the segment being timed, if factTimed
+	at           mono.Time // when it was sent
+}
+
+// initialRTO is RFC 6298 (2.1)'s.
+const initialRTO = mono.Second
+
+// sample takes one measurement (RFC 6298 section 2).
+func (r *estimator) sample(s *Settings, d mono.Duration) {
+	d = max(d, 1)
+	if r.min == 0 || d < r.min {
+		r.min = d
+	}
+	if r.srtt == 0 {
+		r.srtt, r.rttvar = d, d/2
+		return
+	}
+	off := r.srtt - d
+	if off < 0 {
+		off = -off
+	}
+	r.rttvar += (off - r.rttvar) / 4
+	r.srtt += (d - r.srtt) / 8
+}
+
+// rto is the retransmission time-out now, doublings included (RFC 6298 (2.3), (5.5)).
+func (c *Conn) rto(x *Env) mono.Duration {
+	s := c.settings(x)
+	d := initialRTO
+	if c.rtt.srtt != 0 {
+		d = max(c.rtt.srtt+max(4*c.rtt.rttvar, mono.Millisecond), s.RTOMin)
+	}
+	for range c.backoff {
+		if d >= s.RTOMax {
+			break
+		}
+		d *= 2
+	}
+	return min(d, s.RTOMax)
+}
+
+// measure takes the round-trip time that an acknowledgment of new data shows, in ns, or 0. Only a segment that was
+// sent once is timed (Karn); timestamps tell which sending is acknowledged, but only to a millisecond, and serve
+// where nothing was timed.
+func (c *Conn) measure(x *Env, now mono.Time, g *Segment) int64 {
+	var d mono.Duration
+	switch {
+	case c.is(factTimed):
+		if int32(uint32(g.Ack)-c.rtt.seq) < 0 {
+			return 0
+		}
+		c.unset(factTimed)
+		d = now.Sub(c.rtt.at)
+	case c.is(factTimestamps) && g.Options.Has&HasTimestamps != 0 && g.Options.TSEcr != 0:
+		ms := int32(c.timestamp(now) - g.Options.TSEcr)
+		if ms < 1 || ms > 1<<20 {
+			return 0
+		}
+		d = mono.Duration(ms) * mono.Millisecond
+	default:
+		return 0
+	}
+	c.rtt.sample(c.settings(x), d)
+	return int64(d)
+}
+
+// timestamp is our clock for the timestamps option: milliseconds, from an origin of the connection's own
+// (RFC 7323 section 5.4).
+func (c *Conn) timestamp(now mono.Time) uint32 { return clockMS(now) + c.ts.offset }
+
+func clockMS(now mono.Time) uint32 { return uint32(uint64(now) / uint64(mono.Millisecond)) }

@@ -1,0 +1,325 @@
+package tcp
+
+import (
+	"math/bits"
+
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// Open is what a new connection starts from.
+type Open struct {
+	Profile    uint8   // index into Env.Settings
+	ISS        seq.Num // initial send sequence number (section 3.4.1)
+	TSOffset   uint32  // of the timestamp clock
+	SendMSS    uint16  // most text of a segment that the way allows, options not yet taken off; 0: by the device's MTU
+	Superframe uint16  // largest superframe in payload bytes; 0: as large as the device takes
+}
+
+// OpenActive is the OPEN call (section 3.10.1) in its active form: SYN-SENT.
+func (c *Conn) OpenActive(x *Env, now mono.Time, o Open) {
+	c.begin(x, now, o)
+	c.fire(x, now, fsm.OpenActive)
+}
+
+// begin sets a connection up to the point where its SYN is next to be sent.
+func (c *Conn) begin(x *Env, now mono.Time, o Open) {
+	s := &x.Settings[o.Profile]
+	*c = Conn{state: fsm.Closed, profile: o.Profile, heard: now}
+	c.snd.iss, c.snd.una, c.snd.nxt, c.snd.max = o.ISS, o.ISS, o.ISS, o.ISS
+	c.snd.end, c.snd.recover = o.ISS+1, o.ISS
+	c.snd.buf, c.snd.frame, c.snd.mss = uint32(s.SendBuffer), o.Superframe, uint16(x.MTU-40)
+	if o.SendMSS != 0 {
+		c.snd.mss = min(c.snd.mss, o.SendMSS)
+	}
+	c.rcv.buf, c.rcv.mss, c.rcv.quick = uint32(s.ReceiveBuffer), uint16(x.MTU-40), 16
+	c.rcv.scale = windowScale(s)
+	c.ts.offset = o.TSOffset
+	if s.NoDelay {
+		c.set(factNoDelay)
+	}
+	if s.KeepAlive {
+		c.SetKeepAlive(x, now, s.KeepIdle, s.KeepInterval, s.KeepCount)
+	}
+}
+
+// windowScale is the shift that lets the whole receive buffer be advertised (RFC 7323 section 2.3).
+func windowScale(s *Settings) uint8 {
+	if !s.WindowScale {
+		return 0
+	}
+	return uint8(min(maxWindowScale, max(0, bits.Len(uint(s.ReceiveBuffer))-16)))
+}
+
+// offer is the options of our SYN, or of our SYN,ACK: there, only what the peer has offered.
+func (c *Conn) offer(x *Env, now mono.Time) Options {
+	s := c.settings(x)
+	answer := c.is(factSynRcvd)
+	o := Options{Has: HasMSS, MSS: uint16(x.MTU - 40)}
+	if answer && c.is(factTimestamps) || !answer && s.Timestamps {
+		o.Has |= HasTimestamps
+		o.TSVal, o.TSEcr = c.timestamp(now), c.ts.recent
+	}
+	if answer && c.is(factScale) || !answer && s.WindowScale {
+		o.Has |= HasWindowScale
+		o.WindowScale = c.rcv.scale
+	}
+	if answer && c.is(factSACK) || !answer && s.SACK {
+		o.Has |= HasSACKPermitted
+	}
+	return o
+}
+
+// minMSS is the least payload of a segment, options included, that a peer can bring us to: below it a flow of tiny
+// segments would cost us more than the peer (CVE-2019-11479; Linux's tcp_min_snd_mss).
+const minMSS = 48
+
+// defaultMSS is what a peer without the option takes (MUST-15).
+const defaultMSS = 536
+
+// negotiate takes what the peer's SYN offers and our settings allow.
+func (c *Conn) negotiate(x *Env, o *Options) {
+	s := c.settings(x)
+	peer := uint16(defaultMSS)
+	if o.Has&HasMSS != 0 {
+		peer = max(o.MSS, minMSS)
+	}
+	if s.Timestamps && o.Has&HasTimestamps != 0 {
+		c.set(factTimestamps)
+	}
+	if s.SACK && o.Has&HasSACKPermitted != 0 {
+		c.set(factSACK)
+	}
+	if s.WindowScale && o.Has&HasWindowScale != 0 {
+		c.set(factScale)
+		c.snd.scale = o.WindowScale
+	} else {
+		c.rcv.scale = 0
+		c.rcv.buf = min(c.rcv.buf, 65535)
+	}
+	c.snd.mss = min(c.snd.mss, peer) - uint16(c.optionBytes()) // MUST-16
+	c.rcv.mss -= uint16(c.optionBytes())
+}
+
+// Space is how many bytes of text Write would take now (section 3.10.2, SEND).
+func (c *Conn) Space() int {
+	if !c.state.CanSend() || c.any(factFinQueued|factCloseDue|factReleased) {
+		return 0
+	}
+	used := c.snd.end.Sub(seq.Max(c.snd.una, c.snd.iss+1))
+	return int(c.snd.buf - min(used, c.snd.buf))
+}
+
+// Write queues as much of p as there is room for and returns how much that is. Where it is less than all, Writable
+// will be signalled.
+func (c *Conn) Write(x *Env, p []byte) int {
+	n := min(len(p), c.Space())
+	if n < len(p) {
+		c.set(factStarved)
+	}
+	from := seq.Max(c.snd.una, c.snd.iss+1)
+	if n == 0 || !c.growSend(x, from, int(c.snd.end.Sub(from))+n) {
+		return 0
+	}
+	x.Memory.ring(c.snd.ring).put(c.snd.end, p[:n])
+	c.snd.end = c.snd.end.Add(uint32(n))
+	return n
+}
+
+// growSend makes the send ring hold n bytes. A ring that must grow grows fourfold, so that a bulk sender soon has all
+// it may.
+func (c *Conn) growSend(x *Env, from seq.Num, n int) bool {
+	if c.snd.ring != 0 && len(x.Memory.ring(c.snd.ring).buf) < n {
+		n = min(max(n, 4*len(x.Memory.ring(c.snd.ring).buf)), max(n, int(c.snd.buf)))
+	}
+	if !x.Memory.ensure(&c.snd.ring, n, from) {
+		x.Errors.Memory++
+		c.set(factStarved)
+		return false
+	}
+	return true
+}
+
+// SendSpace is the send sequence space as a writer in another goroutine sees it: text [SND.UNA, end) is queued, and
+// at most size bytes may be.
+func (c *Conn) SendSpace() (una, end seq.Num, size int) {
+	return seq.Max(c.snd.una, c.snd.iss+1), c.snd.end, int(c.snd.buf)
+}
+
+// Commit queues text that another goroutine has put into its ring buf (a power of two in size; the byte with
+// sequence number s at s modulo it) up to the sequence number end.
+func (c *Conn) Commit(x *Env, buf []byte, end seq.Num) {
+	if c.is(factReleased) {
+		return
+	}
+	if c.snd.ring == 0 || &x.Memory.ring(c.snd.ring).buf[0] != &buf[0] {
+		x.Memory.adopt(&c.snd.ring, buf)
+	}
+	if !c.any(factFinQueued | factCloseDue) {
+		c.snd.end = seq.Max(c.snd.end, end)
+	}
+}
+
+// Unread returns text in order that the user has not read: up to three pieces, to be read one after the other. They
+// are valid until the connection is called again.
+func (c *Conn) Unread(x *Env) (a, b, inline []byte) {
+	if n := int(c.rcv.stored.Sub(c.rcv.read)); n > 0 && c.rcv.ring != 0 {
+		a, b = x.Memory.ring(c.rcv.ring).slices(c.rcv.read, n)
+	}
+	return a, b, x.text
+}
+
+// Consume tells that the user has read n bytes more (section 3.10.3, RECEIVE). The peer is told of the room when that
+// at least doubles its window, as Linux does it.
+func (c *Conn) Consume(x *Env, n int) {
+	inRing := min(n, int(c.rcv.stored.Sub(c.rcv.read)))
+	c.rcv.read = c.rcv.read.Add(uint32(n))
+	if k := n - inRing; k > 0 {
+		x.text = x.text[k:]
+		c.rcv.stored = c.rcv.read
+	}
+	if c.rcv.read == c.rcv.stored && c.rcv.holes == 0 && c.rcv.ring != 0 && !x.Memory.ring(c.rcv.ring).shared {
+		x.Memory.detach(&c.rcv.ring)
+	}
+	edge, wnd := c.edge(), c.rcv.adv.Sub(c.rcv.nxt)
+	if step := edge - c.rcv.adv; int32(step) > 0 && uint32(step) >= min(c.rcv.buf/2, uint32(c.rcv.mss)) &&
+		edge.Sub(c.rcv.nxt) >= 2*wnd && !c.is(factFinRcvd) {
+		c.ackNow()
+	}
+}
+
+// ReceiveSpace is the receive sequence space as a reader in another goroutine sees it: text [read, end) lies in the
+// ring buf, whose bytes are not written again before they have been consumed.
+func (c *Conn) ReceiveSpace(x *Env) (buf []byte, read, end seq.Num) {
+	if c.rcv.ring != 0 {
+		r := x.Memory.ring(c.rcv.ring)
+		r.shared = true
+		buf = r.buf
+	}
+	return buf, c.rcv.read, c.rcv.stored
+}
+
+// unreadText is the bytes that the user has not read.
+func (c *Conn) unreadText() uint32 {
+	n := c.rcv.nxt.Sub(c.rcv.read)
+	if c.is(factFinRcvd) {
+		n--
+	}
+	return n
+}
+
+// CloseWrite is the CLOSE call of section 3.10.4: nothing more will be sent; receiving goes on.
+func (c *Conn) CloseWrite(x *Env, now mono.Time) {
+	if c.any(factFinQueued|factCloseDue) || c.is(factReleased) {
+		return
+	}
+	if c.is(factSynRcvd) && !c.is(factSynAcked) && c.snd.end != c.snd.iss+1 {
+		c.set(factCloseDue)
+		return
+	}
+	c.fire(x, now, fsm.Close)
+}
+
+// CloseRead drops the receive side: what is unread and what still comes is acknowledged and forgotten.
+func (c *Conn) CloseRead(x *Env, now mono.Time) {
+	if c.any(factDeaf | factReleased) {
+		return
+	}
+	c.deafen(x)
+	c.fire(x, now, fsm.ReceiveDropped)
+}
+
+func (c *Conn) deafen(x *Env) {
+	c.set(factDeaf)
+	c.unset(factPredict)
+	x.text = nil
+	end := c.rcv.nxt
+	if c.is(factFinRcvd) {
+		end--
+	}
+	c.rcv.read, c.rcv.stored = end, end
+	x.Memory.freeHoles(&c.rcv.holes)
+	x.Memory.detach(&c.rcv.ring)
+}
+
+// Close lets go of the connection: the text queued is still sent, then the FIN, and nobody hears of it again. With
+// text unread the peer gets a RST instead: it must not believe that all was read (RFC 1122 section 4.2.2.13).
+func (c *Conn) Close(x *Env, now mono.Time) {
+	if c.is(factLetGo) {
+		return
+	}
+	c.events &= Ended
+	c.set(factLetGo)
+	if c.is(factReleased) {
+		return
+	}
+	if c.is(factSynRcvd) && c.unreadText() > 0 && !c.is(factDeaf) {
+		c.fire(x, now, fsm.CloseUnread)
+		if c.is(factReleased) {
+			return
+		}
+	}
+	if !c.is(factFinAcked) {
+		c.timer[timerWait] = now.Add(c.settings(x).OrphanTimeout)
+	}
+	c.CloseRead(x, now)
+	c.CloseWrite(x, now)
+}
+
+// Abort is the ABORT call (section 3.10.5).
+func (c *Conn) Abort(x *Env, now mono.Time) {
+	c.set(factLetGo)
+	if !c.is(factReleased) {
+		c.fire(x, now, fsm.Abort)
+	}
+}
+
+// Shutdown aborts a connection that its user still holds: he will hear that it has ended.
+func (c *Conn) Shutdown(x *Env, now mono.Time) {
+	if !c.is(factReleased) {
+		c.fire(x, now, fsm.Abort)
+	}
+}
+
+// SetNoDelay turns Nagle's algorithm off, or on (MUST-17).
+func (c *Conn) SetNoDelay(on bool) {
+	c.unset(factNoDelay)
+	if on {
+		c.set(factNoDelay)
+	}
+}
+
+// SetKeepAlive sets when an idle connection is probed (section 3.8.4): after idle, then every interval, count times.
+// Times are rounded up to seconds; idle 0 turns it off.
+func (c *Conn) SetKeepAlive(x *Env, now mono.Time, idle, interval mono.Duration, count uint8) {
+	seconds := func(d mono.Duration) uint32 { return uint32((d + mono.Second - 1) / mono.Second) }
+	c.keep.idle, c.keep.interval, c.keep.count = seconds(idle), seconds(interval), count
+	if c.is(factSynAcked) {
+		c.armKeepAlive(x, now)
+	}
+}
+
+// SetBuffers sets how much text is queued and kept, in bytes; 0 leaves one as it is. The receive buffer does not
+// shrink below what has been promised to the peer.
+func (c *Conn) SetBuffers(send, receive int) {
+	const most = 1 << (maxRingLog - 1)
+	if send > 0 {
+		c.snd.buf = uint32(min(send, most))
+	}
+	if receive > 0 {
+		c.rcv.buf = uint32(min(receive, most, 65535<<c.rcv.scale))
+	}
+}
+
+// Written is how many bytes of text have been queued since the connection began.
+func (c *Conn) Written() uint64 {
+	acked := c.count.bytesOut
+	if c.is(factFinAcked) {
+		acked-- // the FIN is counted, too
+	}
+	return acked + uint64(c.snd.end.Sub(seq.Min(c.snd.end, seq.Max(c.snd.una, c.snd.iss+1))))
+}
+
+// EOF reports that the peer has closed and that all it sent has been read.
+func (c *Conn) EOF() bool { return c.is(factFinRcvd) && c.unreadText() == 0 }
