@@ -11,6 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// dump lists what changes meanwhile: the kernel then asks to try again.
+func dump[T any](list func() ([]T, error)) (all []T, err error) {
+	for range 5 {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return all, nil // nearly all is enough to warn with
+}
+
 // existing is a device that was there before us.
 type existing struct {
 	multiQueue bool
@@ -33,7 +43,7 @@ func find(h *netlink.Handle, cfg *Config, vnet bool) (*existing, error) {
 	if !ok || dev.Mode != netlink.TUNTAP_MODE_TUN {
 		return nil, attachError(cfg.Name, 0, fmt.Errorf("%w (it is of type %s)", unix.EINVAL, kind(l)))
 	}
-	if dev.Queues > 0 {
+	if dev.Queues+dev.DisabledQueues > 0 {
 		return nil, attachError(cfg.Name, 0, unix.EBUSY)
 	}
 	found := &existing{dev.Flags&netlink.TUNTAP_MULTI_QUEUE != 0, !dev.NonPersist}
@@ -55,76 +65,6 @@ func kind(l netlink.Link) string {
 		return "tap"
 	}
 	return l.Type()
-}
-
-// checkConflicts refuses an address or a prefix that another interface has.
-func checkConflicts(h *netlink.Handle, cfg *Config) error {
-	links, err := h.LinkList()
-	if err != nil {
-		return fmt.Errorf("tun: list interfaces: %w", err)
-	}
-	names := map[int]string{}
-	for _, l := range links {
-		names[l.Attrs().Index] = l.Attrs().Name
-	}
-	if err := addressConflict(h, cfg, names); err != nil {
-		return err
-	}
-	return routeConflict(h, cfg, names)
-}
-
-func addressConflict(h *netlink.Handle, cfg *Config, names map[int]string) error {
-	if !cfg.Host.IsValid() {
-		return nil
-	}
-	addrs, err := h.AddrList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return fmt.Errorf("tun: list addresses: %w", err)
-	}
-	for _, a := range addrs {
-		if on := names[a.LinkIndex]; on != cfg.Name && prefix(a.IPNet).Addr() == cfg.Host.Addr() {
-			return fmt.Errorf("tun: address %s is already on %s: choose another host address, or take it from there",
-				cfg.Host.Addr(), on)
-		}
-	}
-	return nil
-}
-
-// routeConflict refuses a prefix that is routed to another interface, and warns of one that overlaps.
-func routeConflict(h *netlink.Handle, cfg *Config, names map[int]string) error {
-	routes, err := h.RouteList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return fmt.Errorf("tun: list routes: %w", err)
-	}
-	for _, r := range routes {
-		on := names[r.LinkIndex]
-		if r.Dst == nil || on == cfg.Name || prefix(r.Dst).Bits() == 0 {
-			continue
-		}
-		for _, want := range wantedPrefixes(cfg) {
-			switch p := prefix(r.Dst); {
-			case p == want:
-				return fmt.Errorf("tun: %s is already routed to %s: choose another network, or take the route away", p, on)
-			case p.Overlaps(want) && p.Bits() > want.Bits():
-				cfg.Warn(fmt.Sprintf("%s, a part of %s, stays routed to %s", p, want, on))
-			case p.Overlaps(want):
-				cfg.Warn(fmt.Sprintf("%s is taken out of %s, which is routed to %s", want, p, on))
-			}
-		}
-	}
-	return nil
-}
-
-// wantedPrefixes are those that the kernel is to route to the device.
-func wantedPrefixes(cfg *Config) []netip.Prefix {
-	var all []netip.Prefix
-	if cfg.Host.IsValid() && cfg.Host.Bits() < 32 {
-		all = append(all, cfg.Host.Masked())
-	}
-	for _, r := range cfg.Routes {
-		all = append(all, r.Masked())
-	}
-	return all
 }
 
 // configure sets what is not right yet: MTU, queue length, address, up, routes.
@@ -164,7 +104,7 @@ func (t *Tun) address(l netlink.Link, cfg *Config, found *existing) error {
 	if !cfg.Host.IsValid() {
 		return nil
 	}
-	has, err := t.netlink.AddrList(l, netlink.FAMILY_V4)
+	has, err := dump(func() ([]netlink.Addr, error) { return t.netlink.AddrList(l, netlink.FAMILY_V4) })
 	if err != nil {
 		return fmt.Errorf("tun: list addresses of %s: %w", t.name, err)
 	}
@@ -186,7 +126,7 @@ func (t *Tun) address(l netlink.Link, cfg *Config, found *existing) error {
 
 // routes adds the routes of cfg that the device does not have.
 func (t *Tun) routes(l netlink.Link, cfg *Config, found *existing) error {
-	has, err := t.netlink.RouteList(l, netlink.FAMILY_V4)
+	has, err := dump(func() ([]netlink.Route, error) { return t.netlink.RouteList(l, netlink.FAMILY_V4) })
 	if err != nil {
 		return fmt.Errorf("tun: list routes of %s: %w", t.name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -70,6 +71,9 @@ func (c *Config) fill() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("tun: "+format, args...)) }
 	if len(c.Name) > maxName {
 		bad("name %q is %d bytes long: an interface's name has at most %d", c.Name, len(c.Name), maxName)
+	}
+	if c.Name == "." || c.Name == ".." || strings.ContainsAny(c.Name, "/: \t\n\v\f\r") {
+		bad("name %q: an interface's name has no slash, colon or white space", c.Name)
 	}
 	if c.MTU < minMTU || c.MTU > maxMTU {
 		bad("MTU %d is outside %d to %d", c.MTU, minMTU, maxMTU)
