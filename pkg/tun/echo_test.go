@@ -19,7 +19,7 @@ import (
 // roleVar makes a re-executed test binary play a part instead of testing; roles are the parts.
 const roleVar = "TCPD_TUN_TEST_ROLE"
 
-var roles = map[string]func(){"pinger": pinger}
+var roles = map[string]func(){"pinger": pinger, "opener": opener, "holder": holder}
 
 func TestMain(m *testing.M) {
 	if f := roles[os.Getenv(roleVar)]; f != nil {

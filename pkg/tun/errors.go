@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,15 +33,11 @@ func withHint(err error, hint string) error {
 	return fmt.Errorf("%w: %s", err, hint)
 }
 
-// bare returns the errno within err, if there is one: what it was wrapped in repeats what we say better.
+// bare returns err without the name of the system call, which says less than we do.
 func bare(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return err
-	}
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		return errno
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		return call.Err
 	}
 	return err
 }
