@@ -26,6 +26,6 @@
 //
 // # Left out
 //
-// Fragmentation of what is sent (TCP fits its segments to the path), source routes (RFC 7126: such packets are
-// dropped), answers that carry options, and the LAND check, which needs the ports.
+// Source routes (RFC 7126: such packets are dropped), answers that carry options, and the LAND check, which needs the
+// ports. Split is there for long echo replies: TCP fits its segments to the path and is never fragmented here.
 package ip

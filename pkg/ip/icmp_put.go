@@ -11,8 +11,8 @@ const (
 // EchoReply builds into b the whole reply to the ICMP echo request p, whose ICMP checksum the caller has verified, and
 // returns its length in bytes. It is 0 when the reply does not fit into b, and when p is owed none: no echo
 // request, a fragment, or sent to a broadcast or multicast address (RFC 1122 3.2.2.6 leaves those to us). Identifier,
-// sequence number and data return as they came, and so does the DSCP (RFC 1349 5.1). The reply is not to be fragmented,
-// so b should be no longer than the link's MTU. b and p must not overlap.
+// sequence number and data return as they came, and so does the DSCP (RFC 1349 5.1). A reply longer than the link's MTU
+// is for Split. b and p must not overlap.
 func EchoReply(b []byte, p *Packet) int {
 	n := HeaderLen + len(p.Payload)
 	switch {
