@@ -15,8 +15,9 @@ var eventNames = [numEvents]string{
 	OpenPassive: "OpenPassive", OpenActive: "OpenActive", Close: "Close", CloseUnread: "CloseUnread", Abort: "Abort",
 	ReceiveDropped: "ReceiveDropped", RcvSYN: "RcvSYN", RcvSYNACK: "RcvSYNACK", RcvOldSYN: "RcvOldSYN",
 	SYNAcked: "SYNAcked", FINAcked: "FINAcked", RcvFIN: "RcvFIN", RcvOldFIN: "RcvOldFIN", RcvRST: "RcvRST",
-	BadRST: "BadRST", RcvLateData: "RcvLateData", BadSeq: "BadSeq", BadAck: "BadAck",
-	BadAckEarly: "BadAckEarly", BadSYN: "BadSYN", NewSYN: "NewSYN", HardError: "HardError", GaveUp: "GaveUp", FinWaitTimeout: "FinWaitTimeout", TwoMSL: "TwoMSL",
+	BadRST: "BadRST", RcvLateData: "RcvLateData", BadSeq: "BadSeq", BadAck: "BadAck", BadAckEarly: "BadAckEarly",
+	BadSYN: "BadSYN", NewSYN: "NewSYN", HardError: "HardError", GaveUp: "GaveUp", FinWaitTimeout: "FinWaitTimeout",
+	TwoMSL: "TwoMSL",
 }
 
 // String is the state's name in RFC 9293; both kinds of SYN-RECEIVED have the one name.
