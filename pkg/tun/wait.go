@@ -64,6 +64,11 @@ func (d *device) Wait(until mono.Time) error {
 	}
 	defer d.leave()
 	k := &d.parking
+	if k.state.Load() == woken || until <= mono.Now() {
+		k.state.Store(idle)
+		return nil // Close is noticed by whatever is called next
+	}
+	k.fds[0].Revents, k.fds[1].Revents = 0, 0
 	ready, errno := k.spinUntil(until)
 	if !ready && errno == 0 && k.state.CompareAndSwap(idle, parked) {
 		errno = k.park(until)
@@ -97,7 +102,6 @@ func (k *parking) park(until mono.Time) unix.Errno {
 // spinUntil polls for as long as spinning is thought to pay; ready says that there is something to do, or that
 // the time has come.
 func (k *parking) spinUntil(until mono.Time) (ready bool, errno unix.Errno) {
-	k.fds[1].Revents = 0
 	from := mono.Now()
 	end := mono.Min(from.Add(k.spin.window), until)
 	for now := from; ; now = mono.Now() {

@@ -15,7 +15,7 @@ import (
 // superframe is one packet.
 type Faults struct {
 	Loss      float64
-	Duplicate float64 // the second one follows at once, unless it is delayed otherwise
+	Duplicate float64 // the second one has a delay of its own
 	Corrupt   float64 // one bit is flipped; an unfinished checksum is finished first, so that it can be noticed
 	Reorder   float64 // the packet comes Late after its time
 	// Late is by how much a packet out of order is late; 0 is 1 ms.
@@ -39,13 +39,25 @@ func New(seed uint64, read, write Faults) link.Middleware {
 type device struct {
 	link.Device
 	in, out line
+	closed  atomic.Bool
 }
 
-// Read gives what the inner device has, less the faults, and what was held and is due.
+// Close drops what is held.
+func (d *device) Close() error {
+	d.closed.Store(true)
+	return d.Device.Close()
+}
+
+// Read gives what was held and is due, or else what the inner device has, less the faults.
 func (d *device) Read(b *link.Batch) error {
 	now := mono.Now()
 	if err := d.flush(now); err != nil {
 		return err
+	}
+	if d.in.next() <= now && !d.closed.Load() {
+		b.Reset()
+		d.deliver(b, now)
+		return nil
 	}
 	if err := d.Device.Read(b); err != nil {
 		return err
@@ -132,9 +144,6 @@ func (d *device) flush(now mono.Time) error {
 
 // Wait returns also when a held packet is due.
 func (d *device) Wait(until mono.Time) error {
-	if d.in.next() <= mono.Now() {
-		until = 0 // a Wake or a Close is still to be noticed
-	}
 	err := d.Device.Wait(mono.Min(until, mono.Min(d.in.next(), d.out.next())))
 	if err != nil {
 		return err
