@@ -76,10 +76,35 @@ func TestSuperframeGoesOut(t *testing.T) {
 	}
 }
 
-// What a kernel that segments late sends to us comes as one: a packet socket plays that kernel.
+// What a kernel that segments late sends to us comes as one.
 func TestSuperframeComesIn(t *testing.T) {
 	inNamespace(t)
 	dev := mustOpen(t, Config{Offload: On})
+	p := superframe(30000)
+	sendSuperframe(t, dev, &p)
+	got := await(t, dev.Link().Queues[0], protocol(6))
+	if !got.NeedsChecksum || got.GSOSize != 1460 || got.ChecksumStart != 20 || !bytes.Equal(got.Head, p.AppendTo(nil)) {
+		t.Errorf("came as %d bytes, %+v", len(got.Head), got.GSOSize)
+	}
+}
+
+// A device that had offload before, and is to have none now, does not get superframes any more.
+func TestPlainAfterOffload(t *testing.T) {
+	inNamespace(t)
+	ipCommand(t, "tuntap add dev tcpd0 mode tun multi_queue vnet_hdr")
+	mustOpen(t, Config{Offload: On}).Close()
+	dev := mustOpen(t, Config{Offload: Off})
+	p := superframe(30000)
+	sendSuperframe(t, dev, &p)
+	got := await(t, dev.Link().Queues[0], protocol(6))
+	if len(got.Head) > 1500 || got.NeedsChecksum || got.GSOSize != 0 {
+		t.Errorf("came as %d bytes, %+v", len(got.Head), got.GSOSize)
+	}
+}
+
+// sendSuperframe sends p to the device through a packet socket, which plays a kernel that segments late.
+func sendSuperframe(t *testing.T, dev *Tun, p *link.Packet) {
+	t.Helper()
 	l, err := netlink.LinkByName(dev.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -92,18 +117,25 @@ func TestSuperframeComesIn(t *testing.T) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
 		t.Fatal(err)
 	}
-	p := superframe(30000)
 	var h [headerLen]byte
-	if err := putHeader(&h, &p); err != nil {
+	if err := putHeader(&h, p); err != nil {
 		t.Fatal(err)
 	}
 	to := &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: l.Attrs().Index} // IPv4 in network order
 	if err := unix.Sendto(fd, p.AppendTo(h[:]), 0, to); err != nil {
 		t.Fatal(err)
 	}
-	got := await(t, dev.Link().Queues[0], protocol(6))
-	if !got.NeedsChecksum || got.GSOSize != 1460 || got.ChecksumStart != 20 || !bytes.Equal(got.Head, p.AppendTo(nil)) {
-		t.Errorf("came as %d bytes, %+v", len(got.Head), got.GSOSize)
+}
+
+func TestProbeNoticesARefusal(t *testing.T) {
+	inNamespace(t)
+	dev := mustOpen(t, Config{Offload: On})
+	if err := probe(dev.devices[0]); err != nil {
+		t.Errorf("a sound device: %v", err)
+	}
+	ipCommand(t, "link set tcpd0 down")
+	if err := probe(dev.devices[0]); err == nil {
+		t.Error("writes fail and the probe does not see it")
 	}
 }
 

@@ -73,6 +73,9 @@ func (t *Tun) configure(cfg *Config, found *existing) error {
 	if err != nil {
 		return fmt.Errorf("tun: find %s: %w", t.name, err)
 	}
+	if dev, ok := l.(*netlink.Tuntap); ok && dev.Queues > cfg.Queues {
+		return attachError(t.name, 0, unix.EBUSY) // somebody attached while we did
+	}
 	attrs := l.Attrs()
 	t.index, t.link.MTU = attrs.Index, cfg.MTU
 	if attrs.MTU != cfg.MTU {
