@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -77,6 +78,12 @@ func TestBothDirectionsAreRecorded(t *testing.T) {
 			t.Errorf("Write after the capture ended: %v", err)
 		}
 	})
+	checkFile(t, &file, start)
+}
+
+// checkFile compares a file with what TestBothDirectionsAreRecorded did from start on.
+func checkFile(t *testing.T, file io.Reader, start time.Time) {
+	t.Helper()
 	want := []struct {
 		size      int
 		direction pcapgo.NgEpbFlag
@@ -86,7 +93,7 @@ func TestBothDirectionsAreRecorded(t *testing.T) {
 		{3040, pcapgo.NgEpbFlagDirectionOutbound, 0},
 		{41, pcapgo.NgEpbFlagDirectionInbound, 1500},
 	}
-	ng, err := pcapgo.NewNgReader(&file, pcapgo.DefaultNgReaderOptions)
+	ng, err := pcapgo.NewNgReader(file, pcapgo.DefaultNgReaderOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
