@@ -28,7 +28,6 @@ func Split(b []byte, mtu int, id uint16, emit func([]byte)) {
 		}
 		binary.BigEndian.PutUint16(f[6:], word)
 		binary.BigEndian.PutUint16(f[4:], id)
-		f[10], f[11] = 0, 0
 		putHeaderChecksum(f[:HeaderLen])
 		emit(f)
 	}

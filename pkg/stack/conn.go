@@ -69,6 +69,9 @@ func (c Conn) Shard() int { return c.shard.id }
 // Post hands t to the connection's shard, from any goroutine. It reports false when the stack has been closed.
 func (c Conn) Post(t *Task) bool { return c.shard.post(t) }
 
+// Closed is closed when the stack has been closed and nothing runs on it any more.
+func (c Conn) Closed() <-chan struct{} { return c.shard.stack.ended }
+
 // SetHandler gives the connection to another handler, who hears of what happens from now on.
 func (c Conn) SetHandler(h Handler) {
 	rec := c.record()
@@ -127,6 +130,24 @@ func (c Conn) SetKeepAlive(idle, interval mono.Duration, count uint8) {
 	c.enter().tcp.SetKeepAlive(&c.shard.env, c.shard.now, idle, interval, count)
 }
 
+// KeepAlive turns the probing of an idle connection on, with the stack's settings, or off.
+func (c Conn) KeepAlive(on bool) {
+	idle, interval, count := c.KeepAliveTimes()
+	if !on {
+		idle = 0
+	}
+	c.SetKeepAlive(idle, interval, count)
+}
+
+// KeepAliveTimes are the stack's settings.
+func (c Conn) KeepAliveTimes() (idle, interval mono.Duration, count uint8) {
+	s := &c.shard.env.Settings[0]
+	return s.KeepIdle, s.KeepInterval, s.KeepCount
+}
+
+// ReceiveBuffer is the most text kept unread, in bytes.
+func (c Conn) ReceiveBuffer() int { return c.record().tcp.ReceiveBuffer() }
+
 // SetBuffers sets the most text queued and kept, in bytes; 0 leaves one as it is.
 func (c Conn) SetBuffers(send, receive int) { c.enter().tcp.SetBuffers(send, receive) }
 
@@ -137,6 +158,9 @@ func (c Conn) Info() tcp.Info { return c.record().tcp.Info(&c.shard.env) }
 
 // SendSpace is tcp.Conn.SendSpace.
 func (c Conn) SendSpace() (una, end seq.Num, size int) { return c.record().tcp.SendSpace() }
+
+// WantSpace is tcp.Conn.WantSpace.
+func (c Conn) WantSpace() bool { return c.record().tcp.WantSpace() }
 
 // Commit is tcp.Conn.Commit.
 func (c Conn) Commit(buf []byte, end seq.Num) { c.enter().tcp.Commit(&c.shard.env, buf, end) }

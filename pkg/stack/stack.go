@@ -162,6 +162,9 @@ func (s *Stack) Close() error {
 	return errors.Join(errs...)
 }
 
+// Closed is closed when the stack has been closed and nothing runs on it any more.
+func (s *Stack) Closed() <-chan struct{} { return s.ended }
+
 // Settings are those of the stack's connections.
 func (s *Stack) Settings() tcp.Settings { return s.cfg.TCP }
 

@@ -26,8 +26,8 @@ func (c *Conn) acceptable(g *Segment) bool {
 
 // freshTimestamp is the PAWS test (RFC 7323 section 5.3): the segment is not older than the last. A segment without
 // the option is let through: some hosts drop it after the handshake, and they are served all the same.
-func (c *Conn) freshTimestamp(g *Segment) bool {
-	return g.Options.Has&HasTimestamps == 0 || int32(g.Options.TSVal-c.ts.recent) >= 0
+func (c *Conn) freshTimestamp(now mono.Time, g *Segment) bool {
+	return g.Options.Has&HasTimestamps == 0 || int32(g.Options.TSVal-c.ts.recent) >= 0 || now.Sub(c.ts.at) > staleAfter
 }
 
 // staleAfter is when TS.Recent says nothing any more (RFC 7323 section 5.5): 24 days.

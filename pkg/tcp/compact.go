@@ -13,8 +13,7 @@ import (
 // OpenPassive makes c, from LISTEN, what the SYN g asks for: SYN-RECEIVED with the SYN,ACK to be sent (section
 // 3.10.7.2 third). Text and FIN of the SYN stay unacknowledged: the peer sends them again.
 func (c *Conn) OpenPassive(x *Env, now mono.Time, o Open, g *Segment) {
-	c.begin(x, now, o)
-	c.state = fsm.Listen
+	c.begin(x, now, o, fsm.Listen)
 	c.set(factPassive)
 	c.synReceived(x, now, g)
 	c.fire(x, now, fsm.RcvSYN)

@@ -34,7 +34,7 @@ func (c *Conn) predicted(x *Env, now mono.Time, g *Segment) bool {
 		return false
 	case g.Ack == c.snd.una && len(g.Text) == 0: // a duplicate ACK, a window update, or a keep-alive's answer
 		return false
-	case c.is(factTimestamps) && !c.freshTimestamp(g):
+	case c.is(factTimestamps) && !c.freshTimestamp(now, g):
 		return false
 	}
 	c.noteTimestamp(now, g)
@@ -107,7 +107,7 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 		return d
 	}
 	// First, check the sequence number, and the timestamp before it (RFC 7323 section 5.3, R1).
-	if c.is(factTimestamps) && g.Flags&RST == 0 && !c.freshTimestamp(g) {
+	if c.is(factTimestamps) && g.Flags&RST == 0 && !c.freshTimestamp(now, g) {
 		c.answerStray(x, now, g)
 		return DropPAWS
 	}

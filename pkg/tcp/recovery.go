@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
@@ -41,6 +42,7 @@ func (c *Conn) recovered(x *Env, now mono.Time, a cc.Ack) {
 	c.snd.dupAcks = 0
 	switch {
 	case !c.is(factRecovery):
+		c.snd.recover = seq.Max(c.snd.recover, c.snd.una) // never so far behind that it seems ahead
 		c.settings(x).Congestion.Ack(&c.cw, now, a)
 	case c.snd.recover.LessEq(c.snd.una): // a full acknowledgment
 		c.unset(factRecovery)

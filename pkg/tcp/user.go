@@ -19,14 +19,14 @@ type Open struct {
 
 // OpenActive is the OPEN call (section 3.10.1) in its active form: SYN-SENT.
 func (c *Conn) OpenActive(x *Env, now mono.Time, o Open) {
-	c.begin(x, now, o)
+	c.begin(x, now, o, fsm.Closed)
 	c.fire(x, now, fsm.OpenActive)
 }
 
-// begin sets a connection up to the point where its SYN is next to be sent.
-func (c *Conn) begin(x *Env, now mono.Time, o Open) {
+// begin sets a connection up, in CLOSED or LISTEN, to the point where its SYN is next to be sent.
+func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	s := &x.Settings[o.Profile]
-	*c = Conn{state: fsm.Closed, profile: o.Profile, heard: now}
+	*c = Conn{state: from, profile: o.Profile, heard: now}
 	c.snd.iss, c.snd.una, c.snd.nxt, c.snd.max = o.ISS, o.ISS, o.ISS, o.ISS
 	c.snd.end, c.snd.recover = o.ISS+1, o.ISS
 	c.snd.buf, c.snd.frame, c.snd.mss = uint32(s.SendBuffer), o.Superframe, uint16(x.MTU-40)
@@ -102,12 +102,20 @@ func (c *Conn) negotiate(x *Env, o *Options) {
 	c.rcv.mss -= uint16(c.optionBytes())
 }
 
+// firstText is the oldest text that may be in the send ring: SND.UNA, past our SYN.
+func (c *Conn) firstText() seq.Num {
+	if !c.is(factSynAcked) {
+		return c.snd.iss + 1
+	}
+	return c.snd.una
+}
+
 // Space is how many bytes of text Write would take now (section 3.10.2, SEND).
 func (c *Conn) Space() int {
 	if !c.state.CanSend() || c.any(factFinQueued|factCloseDue|factReleased) {
 		return 0
 	}
-	used := c.snd.end.Sub(seq.Max(c.snd.una, c.snd.iss+1))
+	used := c.snd.end.Sub(c.firstText())
 	return int(c.snd.buf - min(used, c.snd.buf))
 }
 
@@ -118,7 +126,7 @@ func (c *Conn) Write(x *Env, p []byte) int {
 	if n < len(p) {
 		c.set(factStarved)
 	}
-	from := seq.Max(c.snd.una, c.snd.iss+1)
+	from := c.firstText()
 	if n == 0 || !c.growSend(x, from, int(c.snd.end.Sub(from))+n) {
 		return 0
 	}
@@ -141,10 +149,19 @@ func (c *Conn) growSend(x *Env, from seq.Num, n int) bool {
 	return true
 }
 
+// WantSpace asks for Writable as soon as a third of the send buffer is free. It reports that it is so already.
+func (c *Conn) WantSpace() bool {
+	if c.Space() >= int(c.snd.buf)/3 {
+		return true
+	}
+	c.set(factStarved)
+	return false
+}
+
 // SendSpace is the send sequence space as a writer in another goroutine sees it: text [SND.UNA, end) is queued, and
 // at most size bytes may be.
 func (c *Conn) SendSpace() (una, end seq.Num, size int) {
-	return seq.Max(c.snd.una, c.snd.iss+1), c.snd.end, int(c.snd.buf)
+	return c.firstText(), c.snd.end, int(c.snd.buf)
 }
 
 // Commit queues text that another goroutine has put into its ring buf (a power of two in size; the byte with
@@ -179,7 +196,8 @@ func (c *Conn) Consume(x *Env, n int) {
 		x.text = x.text[k:]
 		c.rcv.stored = c.rcv.read
 	}
-	if c.rcv.read == c.rcv.stored && c.rcv.holes == 0 && c.rcv.ring != 0 && !x.Memory.ring(c.rcv.ring).shared {
+	if c.rcv.read == c.rcv.stored && c.rcv.holes == 0 && c.rcv.ring != 0 {
+		x.Memory.ring(c.rcv.ring).shared = false // whoever shared it has read it to the end
 		x.Memory.detach(&c.rcv.ring)
 	}
 	edge, wnd := c.edge(), c.rcv.adv.Sub(c.rcv.nxt)
@@ -199,6 +217,9 @@ func (c *Conn) ReceiveSpace(x *Env) (buf []byte, read, end seq.Num) {
 	}
 	return buf, c.rcv.read, c.rcv.stored
 }
+
+// ReceiveBuffer is the most text kept unread, in bytes.
+func (c *Conn) ReceiveBuffer() int { return int(c.rcv.buf) }
 
 // unreadText is the bytes that the user has not read.
 func (c *Conn) unreadText() uint32 {
@@ -318,7 +339,7 @@ func (c *Conn) Written() uint64 {
 	if c.is(factFinAcked) {
 		acked-- // the FIN is counted, too
 	}
-	return acked + uint64(c.snd.end.Sub(seq.Min(c.snd.end, seq.Max(c.snd.una, c.snd.iss+1))))
+	return acked + uint64(c.snd.end.Sub(seq.Min(c.snd.end, c.firstText())))
 }
 
 // EOF reports that the peer has closed and that all it sent has been read.

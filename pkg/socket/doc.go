@@ -1,0 +1,7 @@
+// Package socket makes connections of a stack usable as Go programs know them: net.Listener, net.Conn, Dial.
+//
+// A Conn and its shard share two rings and a few numbers, all atomic. The receive ring belongs to the shard, which
+// fills it and publishes how far; the send ring belongs to the writer, who fills it and publishes how far. Either may
+// replace its ring by a larger one, since what the other side may still look at stays as it is: it publishes the new
+// ring before the number that leads into it. So neither ever waits for the other, and text is copied once each way.
+package socket

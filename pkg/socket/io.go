@@ -1,0 +1,233 @@
+package socket
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Read reads text that has arrived in order. After the peer's FIN it returns io.EOF, after a RST ECONNRESET; what
+// came before can be read first.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, c.readable()
+	}
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	a, b, err := c.text()
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, a)
+	n += copy(p[n:], b)
+	c.took(n)
+	return n, nil
+}
+
+// WriteTo writes all text until EOF to w, from the ring as it lies.
+func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	for {
+		a, _, err := c.text()
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		k, err := w.Write(a)
+		c.took(k)
+		n += int64(k)
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// readable is the error that a Read of nothing has.
+func (c *Conn) readable() error {
+	if c.state.Load()&closed != 0 {
+		return c.fail("read", net.ErrClosed)
+	}
+	if c.in.deadline.passed() {
+		return c.fail("read", os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
+// text waits until there is something to read and returns where it lies, or why there will be nothing.
+func (c *Conn) text() (a, b []byte, err error) {
+	for {
+		if err := c.readable(); err != nil {
+			return nil, nil, err
+		}
+		s := c.state.Load() // before the tail: an EOF seen is an EOF behind all text
+		head, tail := c.in.head.Load(), c.in.tail.Load()
+		switch {
+		case s&closedRead != 0:
+			return nil, nil, io.EOF
+		case head != tail:
+			a, b = slices(*c.in.ring.Load(), head, int(tail-head))
+			return a, b, nil
+		case s&sawEOF != 0:
+			return nil, nil, io.EOF
+		case s&sawEnd != 0:
+			c.state.Or(resetReported)
+			return nil, nil, c.fail("read", os.NewSyscallError("read", ended(s)))
+		}
+		select {
+		case <-c.in.ready:
+		case <-c.in.deadline.wait():
+		}
+	}
+}
+
+// took tells that n bytes have been read. The shard is woken for it only when that may open the window: it looks by
+// itself when more text comes.
+func (c *Conn) took(n int) {
+	head := c.in.head.Load() + uint32(n)
+	c.in.head.Store(head)
+	if head-c.in.told >= min(c.in.size.Load()/4, 256<<10) {
+		c.in.told = head
+		c.conn.Post(c.task)
+	}
+}
+
+// Write queues p, waiting for room where there is none.
+func (c *Conn) Write(p []byte) (n int, err error) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	if len(p) == 0 {
+		return 0, c.writable()
+	}
+	for n < len(p) {
+		a, b, err := c.room(len(p) - n)
+		if err != nil {
+			return n, err
+		}
+		k := copy(a, p[n:])
+		k += copy(b, p[n+k:])
+		n += k
+		c.put(k)
+	}
+	return n, nil
+}
+
+// ReadFrom sends all that r has, read straight into the ring.
+func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	for {
+		a, _, err := c.room(readFromPiece)
+		if err != nil {
+			return n, err
+		}
+		k, err := r.Read(a)
+		if k > 0 {
+			c.put(k)
+			n += int64(k)
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+const readFromPiece = 64 << 10
+
+// writable is why nothing can be written, or nil.
+func (c *Conn) writable() error {
+	s := c.state.Load()
+	switch {
+	case s&closed != 0:
+		return c.fail("write", net.ErrClosed)
+	case c.out.deadline.passed():
+		return c.fail("write", os.ErrDeadlineExceeded)
+	case s&closedWrite != 0:
+		return c.fail("write", os.NewSyscallError("write", syscall.EPIPE))
+	case s&sawEnd != 0:
+		err := syscall.Errno(syscall.EPIPE) // a write after the error has been told, as with the kernel
+		if c.state.Or(resetReported)&resetReported == 0 {
+			err, _ = ended(s).(syscall.Errno)
+		}
+		return c.fail("write", os.NewSyscallError("write", err))
+	}
+	return nil
+}
+
+// room waits until there is room for text and returns up to n bytes of it.
+func (c *Conn) room(n int) (a, b []byte, err error) {
+	for {
+		if err := c.writable(); err != nil {
+			return nil, nil, err
+		}
+		queued := c.out.tail.Load() - c.out.una.Load()
+		if size := c.out.size.Load(); queued < size {
+			n = min(n, int(size-queued))
+			a, b = slices(c.grow(int(queued)+n), c.out.tail.Load(), n)
+			return a, b, nil
+		}
+		c.out.waiting.Store(true)
+		c.conn.Post(c.task)
+		select {
+		case <-c.out.ready:
+		case <-c.out.deadline.wait():
+		}
+	}
+}
+
+// put queues n bytes that lie in the room last returned.
+func (c *Conn) put(n int) {
+	c.out.tail.Store(c.out.tail.Load() + uint32(n))
+	c.conn.Post(c.task)
+}
+
+const firstRing = 4 << 10
+
+// grow returns a send ring that holds n bytes.
+func (c *Conn) grow(n int) []byte {
+	old := c.out.ring.Load()
+	size := firstRing
+	if old != nil {
+		if size = len(*old); size >= n {
+			return *old
+		}
+	}
+	for size < n {
+		size *= 4
+	}
+	ring := make([]byte, size)
+	if old != nil {
+		una, tail := c.out.una.Load(), c.out.tail.Load()
+		a, b := slices(*old, una, int(tail-una))
+		to, more := slices(ring, una, int(tail-una))
+		copyAll(to, more, a, b)
+	}
+	c.out.ring.Store(&ring)
+	return ring
+}
+
+// copyAll copies a and b, one behind the other, to x and y.
+func copyAll(x, y, a, b []byte) {
+	for _, from := range [2][]byte{a, b} {
+		k := copy(x, from)
+		x = x[k:]
+		if len(from) > k {
+			y = y[copy(y, from[k:]):]
+		}
+	}
+}
+
+// slices is where the n bytes from sequence number s lie in the ring.
+func slices(ring []byte, s uint32, n int) (a, b []byte) {
+	i := int(s & uint32(len(ring)-1))
+	if i+n <= len(ring) {
+		return ring[i : i+n : i+n], nil
+	}
+	return ring[i:], ring[: i+n-len(ring) : i+n-len(ring)]
+}
