@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	"pkg/link":       {"pkg/ip", "pkg/mono"},
 	"pkg/tun":        {"pkg/link", "pkg/mono", "pkg/ip"},
 	"pkg/stack":      {"pkg/tcp", "pkg/tcp/cc", "pkg/ip", "pkg/link", "pkg/seq", "pkg/mono", "pkg/fsm"},
-	"pkg/socket":     {"pkg/stack", "pkg/tcp", "pkg/ip", "pkg/mono"},
+	"pkg/socket":     {"pkg/stack", "pkg/tcp", "pkg/ip", "pkg/mono", "pkg/seq"},
 	"pkg/service":    {"pkg/socket", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip"},
 	"pkg/observe":    {"pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
 	"pkg/config":     {"pkg/ip", "pkg/tcp/cc"}, // for names of addresses and of controllers
