@@ -52,7 +52,10 @@ type HalfOpen struct {
 // PackHalfOpen packs c into h. It reports false, and does nothing, when c is not a SYN-RECEIVED with only its SYN
 // outstanding, or has something to send.
 func (c *Conn) PackHalfOpen(h *HalfOpen) bool {
-	if !c.is(factPassive) || c.any(factSynAcked|factReleased|factFinQueued|factLetGo) || c.rcv.acks > 0 || c.snd.nxt == c.snd.iss {
+	if !c.is(factPassive) || c.any(factSynAcked|factReleased|factFinQueued|factLetGo) || c.snd.ring != 0 || c.rcv.ring != 0 {
+		return false
+	}
+	if c.rcv.acks > 0 || c.snd.nxt == c.snd.iss {
 		return false
 	}
 	*h = HalfOpen{
@@ -103,7 +106,7 @@ const challengeUnit = mono.Time(challengeInterval)
 
 // PackTimeWait packs c into t, if c is in TIME-WAIT, let go by its user, and has nothing to send.
 func (c *Conn) PackTimeWait(t *TimeWait) bool {
-	if !c.is(factFinAcked|factFinRcvd|factLetGo) || c.any(factReleased|factSendRST) || c.rcv.acks > 0 {
+	if !c.is(factFinAcked|factFinRcvd|factLetGo) || c.any(factReleased|factSendRST) || c.rcv.acks > 0 || c.rcv.ring != 0 {
 		return false
 	}
 	*t = TimeWait{

@@ -1,0 +1,30 @@
+// Package stack is a TCP/IP host on a link: it finds the connection that a packet is for, keeps the timers, listens,
+// and lets connections send.
+//
+// # One turn
+//
+// A stack has one shard for each queue of its link, and each shard one goroutine, which runs to completion:
+//
+//	read until EAGAIN or 64 frames -> one look at the clock -> take in -> expire timers -> drain the inbox -> send
+//
+// No lock is taken on the way. Handlers, the users of connections, are called between one segment and the next, and
+// not at the end of the turn: so they see text in the packet that brought it, and most of it is never copied. What they
+// write goes out at the turn's end, one segment or superframe a connection in turn.
+//
+// Other goroutines reach a shard through its inbox, a stack of tasks that each wait there at most once.
+//
+// # Flows that are not at home
+//
+// A passive flow lives on the shard whose queue brought its SYN, an active one on the shard that dialled. The kernel
+// delivers most of a flow's packets to that queue, but not all: not fragments, ICMP errors, nor flows that were idle.
+// A shard that finds no connection for a packet asks the others' presence filters, and sends the packet on to each that
+// may have it, before it answers with a RST or takes a SYN for a new one. The filters are counts by hash that only their
+// shard writes and everybody may read, so there is no index to lock, and a flow costs two stores in its life. That the
+// filter may send a packet round in vain costs a copy; it is never wrong.
+//
+// # Memory
+//
+// Records lie in slabs, without pointers, and are named by index. A flow in SYN-RECEIVED or in TIME-WAIT has a record
+// much smaller than a connection's. TIME-WAITs are in a list in the order of their ends, not in the wheel: 2 MSL is the
+// same for all.
+package stack

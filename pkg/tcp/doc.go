@@ -1,0 +1,34 @@
+// Package tcp is a TCP connection without I/O (RFC 9293): bytes become facts, facts become transitions, transitions
+// become actions, actions become bytes, and only the caller touches the world.
+//
+// In go Input with a segment, Timeout with the time, and the user's calls; out come Output's segments, Deadline, and
+// TakeEvents. There is no clock, no chance, no lock, no goroutine and no log: the time, sequence numbers and settings
+// are arguments.
+//
+// # How it is cut
+//
+// This package decides which facts are true; package fsm decides what they mean. The state is assigned in one place,
+// fire, and nothing here asks for it by name: what to send follows SND.UNA and SND.NXT, and the one split by state that
+// RFC 9293 makes, between SYN-SENT and what comes after it, is the fact whether their SYN has been seen.
+//
+// The files are named after the RFC: user.go is section 3.10.1 to 3.10.6, input.go is 3.10.7 with its checks in order
+// (check.go, ack.go, text.go), timeout.go is 3.10.8, output.go is what SEND and the rest leave to the sender, isn.go is
+// RFC 6528, rtt.go RFC 6298, recovery.go RFC 5681 and 6582.
+//
+// # Where memory lies
+//
+// A Conn holds no pointer. Rings and lists of text out of order are attached when they are needed and lie in the
+// caller's Memory, under a handle. Congestion state lies in the Conn itself, as a few words that its algorithm
+// interprets (package cc): a handle to an object of its own would cost more than it holds. SYN-RECEIVED of a passive open and
+// TIME-WAIT, of which there may be millions, are packed into a HalfOpen and a TimeWait between segments.
+//
+// Text is copied as rarely as can be. What arrives in order is first shown to the user where it lies, in the packet
+// (Unread), and goes into the receive ring only if he leaves it (Store). What is sent goes out from the send ring.
+//
+// # Where it departs from the letter
+//
+// Text and FIN on a SYN are not taken, and so sent again by the peer: section 3.10.7.2 would have them queued. A FIN
+// alone is taken although the window is closed, since it takes no room. The order of the options in a SYN, the 200 ms
+// below which the retransmission time-out does not fall, the 40 ms of the delayed acknowledgment, one acknowledgment
+// for a superframe, the smallest MSS of 48 and the limit of one challenge ACK in 500 ms are Linux's.
+package tcp
