@@ -144,8 +144,10 @@ func (m mutator) packet() []byte {
 	sumTCP(g.src.Addr(), g.dst.Addr(), t)
 	p := putIP(g.src.Addr(), g.dst.Addr(), unix.IPPROTO_TCP, t)
 	p[8] = pick[byte](m, 1, 64, 255)
-	fragments := pick[uint16](m, 0, 0, 0, 1, 2)<<13 | pick[uint16](m, 0, 0, 0, 0, 1, 185, 8191)
-	binary.BigEndian.PutUint16(p[6:], fragments)
+	if m.IntN(4) == 0 {
+		binary.BigEndian.PutUint16(p[4:], pick(m, 1, uint16(m.Uint32())))
+		binary.BigEndian.PutUint16(p[6:], pick[uint16](m, 0, 1, 2, 7)<<13|pick[uint16](m, 0, 1, 185, 8191))
+	}
 	sumIP(p)
 	return m.spoil(p)
 }

@@ -153,7 +153,7 @@ func config(t *testing.T, yaml string) string {
 	return file
 }
 
-func staticURL(file string) string { return "http://" + daemonIP + "/static/" + file }
+func staticURL(file string) string { return "http://" + daemonIP + "/" + file }
 
 // TestHTTPKeepAlive: two requests on one connection, which the client then closes.
 func TestHTTPKeepAlive(t *testing.T) {

@@ -1,10 +1,15 @@
 package e2e
 
 import (
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestSignals: either signal to end leaves exit code 0, no device and the counters.
@@ -52,7 +57,7 @@ func TestNameTaken(t *testing.T) {
 	if code := second.exitCode(); code == 0 {
 		t.Error("exit code 0")
 	}
-	if log := second.log.tail(10); !strings.Contains(log, device) || !mentionsAny(log, "in use", "taken", "busy") {
+	if log := second.log.tail(10); !strings.Contains(log, device) || !mentionsAny(log, "in use", "busy", "already") {
 		t.Errorf("it does not say that %s is in use:\n%s", device, log)
 	}
 	if body := s.command("curl", "-sS", "http://"+daemonIP+"/hello"); body != "hello\n" {
@@ -70,7 +75,7 @@ func TestAddressTaken(t *testing.T) {
 	if code := second.exitCode(); code == 0 {
 		t.Error("exit code 0")
 	}
-	if log := second.log.tail(10); !strings.Contains(log, hostIP) || !mentionsAny(log, "in use", "taken", "busy") {
+	if log := second.log.tail(10); !strings.Contains(log, hostIP) || !mentionsAny(log, "in use", "busy", "already") {
 		t.Errorf("it does not say that %s is in use:\n%s", hostIP, log)
 	}
 	if s.hasDevice("tcpd1") {
@@ -87,18 +92,48 @@ func mentionsAny(log string, words ...string) bool {
 	return false
 }
 
-// TestUnprivileged: without the capability the daemon says what it lacks.
+// TestUnprivileged: a user who may not make a TUN is told what is lacking: the capability, or even the device file.
 func TestUnprivileged(t *testing.T) {
 	need(t, "setpriv")
 	t.Parallel()
-	s := newSpace(t)
-	d := launchCommand(t, s, exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-		"--inh-caps=-all", "--bounding-set=-all", tcpd, "run", "--device", device))
-	if code := d.exitCode(); code == 0 {
-		t.Error("exit code 0")
+	for _, test := range []struct {
+		name string
+		mode uint32 // of /dev/net/tun
+		says string
+	}{
+		{"no capability", 0o666, "CAP_NET_ADMIN"},
+		{"no access", 0o600, "/dev/net/tun"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSpace(t)
+			bindTUN(t, s, test.mode)
+			d := launchCommand(t, s, exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+				"--inh-caps=-all", "--bounding-set=-all", tcpd, "run", "--device", device))
+			if code := d.exitCode(); code == 0 {
+				t.Error("exit code 0")
+			}
+			if log := d.log.tail(10); !strings.Contains(log, test.says) || !strings.Contains(log, "root") {
+				t.Errorf("it does not say what it needs, %s or root:\n%s", test.says, log)
+			}
+		})
 	}
-	if log := d.log.tail(10); !strings.Contains(log, "CAP_NET_ADMIN") {
-		t.Errorf("it does not say what it needs:\n%s", log)
+}
+
+// bindTUN gives the space a /dev/net/tun of its own with that mode.
+func bindTUN(t *testing.T, s *space, mode uint32) {
+	t.Helper()
+	node := filepath.Join(t.TempDir(), "tun")
+	err := s.do(func() error {
+		if err := unix.Mknod(node, unix.S_IFCHR|mode, int(unix.Mkdev(10, 200))); err != nil {
+			return err
+		}
+		if err := os.Chmod(node, fs.FileMode(mode)); err != nil { // whatever the umask
+			return err
+		}
+		return unix.Mount(node, "/dev/net/tun", "", unix.MS_BIND, "")
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
