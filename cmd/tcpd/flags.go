@@ -1,0 +1,88 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tcpd-project/tcpd/pkg/config"
+)
+
+// flags are what the command line says. They override the file.
+type flags struct {
+	set                       *pflag.FlagSet
+	device, offload, logLevel string
+	host                      netip.Prefix
+	addrs                     prefixes
+	mtu, queues               int
+	msl                       time.Duration
+}
+
+// newFlags defines the flags that every command with a stack has; d gives the defaults to show.
+func newFlags(set *pflag.FlagSet, d *config.Config) *flags {
+	f := &flags{set: set, addrs: prefixes{list: d.Addresses}}
+	set.StringVar(&f.device, "device", d.Device, "name of the TUN `device`")
+	set.TextVar(&f.host, "host", d.Host, "address of the kernel's end, with its network")
+	set.Var(&f.addrs, "addr", "address or prefix that is tcpd's; may be repeated")
+	set.IntVar(&f.mtu, "mtu", d.MTU, "MTU of the device in `bytes`")
+	set.StringVar(&f.offload, "offload", d.Offload, "use the kernel's segmentation offload: auto, on or off")
+	set.StringVar(&f.logLevel, "log-level", d.Log.Level, "debug, info, warn or error")
+	set.DurationVar(&f.msl, "msl", d.TCP.MSL, "maximum segment lifetime; TIME-WAIT lasts two")
+	return f
+}
+
+// override writes the flags that were given into c.
+func (f *flags) override(c *config.Config) {
+	for name, write := range map[string]func(){
+		"device":    func() { c.Device = f.device },
+		"host":      func() { c.Host = f.host },
+		"addr":      func() { c.Addresses = f.addrs.list },
+		"mtu":       func() { c.MTU = f.mtu },
+		"queues":    func() { c.Queues = f.queues },
+		"offload":   func() { c.Offload = f.offload },
+		"log-level": func() { c.Log.Level = f.logLevel },
+		"msl":       func() { c.TCP.MSL = f.msl },
+	} {
+		if f.set.Changed(name) {
+			write()
+		}
+	}
+}
+
+// prefixes is a flag that may be repeated, and may hold several between commas. The first one given replaces the
+// default.
+type prefixes struct {
+	list  []config.Prefix
+	given bool
+}
+
+// Set implements pflag.Value.
+func (p *prefixes) Set(s string) error {
+	if !p.given {
+		p.list, p.given = nil, true
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		var v config.Prefix
+		if err := v.UnmarshalText([]byte(strings.TrimSpace(part))); err != nil {
+			return err
+		}
+		p.list = append(p.list, v)
+	}
+	return nil
+}
+
+// Type implements pflag.Value.
+func (p *prefixes) Type() string { return "address" }
+
+// String implements pflag.Value.
+func (p *prefixes) String() string { return strings.Join(texts(p.list), ",") }
+
+func texts(list []config.Prefix) []string {
+	var s []string
+	for _, p := range list {
+		s = append(s, p.String())
+	}
+	return s
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/tcpd-project/tcpd/pkg/config"
+	"github.com/tcpd-project/tcpd/pkg/observe"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tun"
+)
+
+// host is a running stack on a TUN of its own.
+type host struct {
+	*stack.Stack
+	tun   *tun.Tun
+	log   *zap.Logger
+	drops uint64 // of the device, as of the last look
+}
+
+// startHost opens the device of c and starts a stack on it. trace may be nil.
+func startHost(c *config.Config, log *zap.Logger, trace stack.Tracer) (*host, error) {
+	dev, err := tun.Open(deviceConfig(c, func(text string) { log.Warn(text) }))
+	if err != nil {
+		return nil, err
+	}
+	cfg := stack.Config{
+		Link: dev.Link(), TCP: settings(&c.TCP), Secrets: secrets(), Limits: limits(&c.Limits), Trace: trace,
+	}
+	for _, a := range c.Addresses {
+		cfg.Addrs = append(cfg.Addrs, a.Prefix)
+	}
+	s, err := stack.New(cfg)
+	if err != nil {
+		_ = dev.Close()
+		return nil, err
+	}
+	s.Start()
+	return &host{Stack: s, tun: dev, log: log}, nil
+}
+
+// stop ends the stack: every connection is reset. The device stays until close.
+func (h *host) stop() error {
+	h.look()
+	return h.Stack.Close()
+}
+
+// close gives the device back.
+func (h *host) close() error { return h.tun.Close() }
+
+// look asks the device for its drops, which it cannot tell any more once it is closed.
+func (h *host) look() {
+	if n, err := h.tun.Drops(); err == nil {
+		h.drops = n
+	}
+}
+
+func (h *host) counters() observe.Counters {
+	h.look()
+	return observe.Collect(h.Stack, h.tun.Malformed(), h.drops)
+}
+
+func (h *host) logCounters() { h.log.Info("counters", zap.Any("counters", h.counters())) }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/tcpd-project/tcpd/pkg/config"
+	"github.com/tcpd-project/tcpd/pkg/observe"
+)
+
+func newRun() *cobra.Command {
+	var file string
+	defaults := config.Defaults()
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon",
+		Long: "Run the daemon: echo, discard, daytime, chargen and HTTP on an address behind a TUN.\n\n" +
+			"What is given here overrides the file, which overrides the defaults; no file is needed.\n" +
+			"SIGUSR1 logs the counters. SIGTERM and SIGINT end the daemon, and the device with it.",
+		Example: "  tcpd run\n  curl http://10.7.0.2/",
+		Args:    cobra.NoArgs,
+	}
+	f := newFlags(cmd.Flags(), &defaults)
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file`")
+	cmd.Flags().IntVar(&f.queues, "queues", defaults.Queues, "queues of the device; 0 is one for each CPU, at most 8")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		c, err := loadConfig(file, f)
+		if err != nil {
+			return err
+		}
+		return run(c)
+	}
+	return cmd
+}
+
+// loadConfig puts the file over the defaults, the flags over the file, and checks what comes of it.
+func loadConfig(file string, f *flags) (*config.Config, error) {
+	c := config.Defaults()
+	if file != "" {
+		var err error
+		if c, err = config.Load(file); err != nil {
+			return nil, err
+		}
+	}
+	f.override(&c)
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration:\n%w", err)
+	}
+	return &c, nil
+}
+
+// run serves until a signal or the loss of the device.
+func run(c *config.Config) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+	log, err := observe.NewLogger(os.Stderr, c.Log.Level)
+	if err != nil {
+		return err
+	}
+	h, err := startHost(c, log, observe.Tracer(log))
+	if err != nil {
+		return err
+	}
+	s, err := serve(h.Stack, c, log)
+	if err != nil {
+		return errors.Join(err, h.stop(), h.close())
+	}
+	log.Info("ready", zap.String("device", h.tun.Name()), zap.Stringer("host", c.Host), zap.Strings("addresses", texts(c.Addresses)),
+		zap.Int("mtu", h.tun.Link().MTU), zap.Int("queues", h.Shards()), zap.Bool("offload", h.tun.Offloaded()))
+	err = h.wait(signals)
+	err = errors.Join(err, h.stop())
+	s.close()
+	h.logCounters()
+	return errors.Join(err, h.close())
+}
+
+// wait returns at a signal to end, or with the error that made a shard end.
+func (h *host) wait(signals <-chan os.Signal) error {
+	for {
+		select {
+		case err := <-h.Failed():
+			return fmt.Errorf("%s: %w", h.tun.Name(), err)
+		case sig := <-signals:
+			if sig != syscall.SIGUSR1 {
+				h.log.Info("ending", zap.Stringer("signal", sig))
+				return nil
+			}
+			h.logCounters()
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tcpd-project/tcpd/pkg/config"
+	"github.com/tcpd-project/tcpd/pkg/service"
+	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+)
+
+// The ports of the services.
+const (
+	portEcho    = 7
+	portDiscard = 9
+	portDaytime = 13
+	portChargen = 19
+	portHTTP    = 80
+)
+
+// services are what runs beside the shards.
+type services struct {
+	http    *http.Server
+	root    *os.Root
+	running sync.WaitGroup
+}
+
+// serve listens on every address of c.
+func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error) {
+	for _, v := range []struct {
+		on      bool
+		name    string
+		port    uint16
+		handler stack.Handler
+	}{
+		{c.Services.Echo, "echo", portEcho, service.Echo{}},
+		{c.Services.Discard, "discard", portDiscard, service.Discard{}},
+		{c.Services.Daytime, "daytime", portDaytime, service.Daytime{Now: time.Now}},
+		{c.Services.Chargen, "chargen", portChargen, service.Chargen{}},
+	} {
+		for _, a := range c.Addresses {
+			if !v.on {
+				continue
+			}
+			if _, err := s.Listen(a.Prefix, v.port, 0, v.handler); err != nil {
+				return nil, fmt.Errorf("%s on %s: %w", v.name, a, err)
+			}
+		}
+	}
+	run := &services{}
+	if c.Services.HTTP.Enabled {
+		if err := run.serveHTTP(s, c, log); err != nil {
+			run.close()
+			return nil, err
+		}
+	}
+	return run, nil
+}
+
+func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger) error {
+	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
+	if err != nil {
+		return err
+	}
+	var files fs.FS
+	if dir := c.Services.HTTP.Static; dir != "" {
+		if run.root, err = os.OpenRoot(dir); err != nil {
+			return fmt.Errorf("services.http.static: %w", err)
+		}
+		files = run.root.FS()
+	}
+	run.http = service.NewHTTP(files, complaints)
+	for _, a := range c.Addresses {
+		l, err := socket.ListenPrefix(s, a.Prefix, portHTTP, socket.DefaultBacklog)
+		if err != nil {
+			return fmt.Errorf("http on %s: %w", a, err)
+		}
+		run.running.Go(func() {
+			if err := run.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				log.Error("http has ended", zap.Stringer("address", a), zap.Error(err))
+			}
+		})
+	}
+	return nil
+}
+
+// close ends the web server. The other services end with the stack.
+func (run *services) close() {
+	if run.http != nil {
+		_ = run.http.Close()
+	}
+	run.running.Wait()
+	if run.root != nil {
+		_ = run.root.Close()
+	}
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"net/netip"
+	"runtime"
+
+	"github.com/tcpd-project/tcpd/pkg/config"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+	"github.com/tcpd-project/tcpd/pkg/tun"
+)
+
+// settings translates the configuration for connections.
+func settings(c *config.TCP) tcp.Settings {
+	s := tcp.Defaults()
+	s.MSL, s.FinTimeout, s.OrphanTimeout = c.MSL, c.FinTimeout, c.OrphanTimeout
+	s.RTOMin, s.RTOMax, s.DelayedAck = c.RTOMin, c.RTOMax, c.DelayedAck
+	s.SynRetries, s.SynAckRetries, s.Retries, s.OrphanRetries = c.SynRetries, c.SynAckRetries, c.Retries, c.OrphanRetries
+	s.KeepAlive, s.KeepIdle, s.KeepInterval, s.KeepCount = c.KeepAlive, c.KeepAliveIdle, c.KeepAliveInterval, c.KeepAliveCount
+	s.NoDelay, s.Timestamps, s.WindowScale = c.NoDelay, c.Timestamps, c.WindowScale
+	s.SendBuffer, s.ReceiveBuffer = int(c.SendBuffer), int(c.ReceiveBuffer)
+	return s
+}
+
+func limits(c *config.Limits) stack.Limits {
+	return stack.Limits{HalfOpen: c.HalfOpen, TimeWait: c.TimeWait, Memory: int(c.Memory), Fragments: int(c.Fragments)}
+}
+
+// mostQueues is how many queues are opened when nobody says.
+const mostQueues = 8
+
+func deviceConfig(c *config.Config, warn func(string)) tun.Config {
+	queues := c.Queues
+	if queues == 0 {
+		queues = min(runtime.GOMAXPROCS(0), mostQueues)
+	}
+	return tun.Config{
+		Name: c.Device, Host: c.Host, Routes: routes(c), MTU: c.MTU, Queues: queues, Offload: offload(c.Offload), Warn: warn,
+	}
+}
+
+// routes are the addresses that the kernel will not find on the device by its own network.
+func routes(c *config.Config) []netip.Prefix {
+	var list []netip.Prefix
+	for _, a := range c.Addresses {
+		if !c.Host.IsValid() || a.Bits() < c.Host.Bits() || !c.Host.Contains(a.Addr()) {
+			list = append(list, a.Prefix)
+		}
+	}
+	return list
+}
+
+func offload(s string) tun.Offload {
+	return map[string]tun.Offload{"auto": tun.Auto, "on": tun.On, "off": tun.Off}[s]
+}
+
+// secrets are drawn once a process.
+func secrets() (s [2]tcp.Secret) {
+	for i := range s {
+		for k := range s[i] {
+			var b [8]byte
+			_, _ = rand.Read(b[:]) // never fails
+			s[i][k] = binary.NativeEndian.Uint64(b[:])
+		}
+	}
+	return s
+}

@@ -1,0 +1,97 @@
+// Package config is what a user may set: its defaults, its file, its checks. It knows names and numbers, not the
+// stack that they are for.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the whole configuration. A file sets some of it; what it leaves out keeps its default.
+type Config struct {
+	// Device is the interface's name; empty lets the kernel choose one.
+	Device string `yaml:"device"`
+	// Host is the kernel's end of the device with its network; the zero value gives it none.
+	Host netip.Prefix `yaml:"host"`
+	// Addresses are those that tcpd answers for.
+	Addresses []Prefix `yaml:"addresses"`
+	MTU       int      `yaml:"mtu"`    // bytes
+	Queues    int      `yaml:"queues"` // 0: one for each CPU, at most 8
+	Offload   string   `yaml:"offload"`
+	Log       Log      `yaml:"log"`
+	TCP       TCP      `yaml:"tcp"`
+	Limits    Limits   `yaml:"limits"`
+	Services  Services `yaml:"services"`
+}
+
+// Log is what is logged.
+type Log struct {
+	Level string `yaml:"level"`
+}
+
+// TCP is what connections have in common.
+type TCP struct {
+	MSL               time.Duration `yaml:"msl"`
+	FinTimeout        time.Duration `yaml:"fin_timeout"`
+	OrphanTimeout     time.Duration `yaml:"orphan_timeout"`
+	RTOMin            time.Duration `yaml:"rto_min"`
+	RTOMax            time.Duration `yaml:"rto_max"`
+	DelayedAck        time.Duration `yaml:"delayed_ack"`
+	SynRetries        uint8         `yaml:"syn_retries"`
+	SynAckRetries     uint8         `yaml:"synack_retries"`
+	Retries           uint8         `yaml:"retries"`
+	OrphanRetries     uint8         `yaml:"orphan_retries"`
+	KeepAlive         bool          `yaml:"keepalive"`
+	KeepAliveIdle     time.Duration `yaml:"keepalive_idle"`
+	KeepAliveInterval time.Duration `yaml:"keepalive_interval"`
+	KeepAliveCount    uint8         `yaml:"keepalive_count"`
+	NoDelay           bool          `yaml:"nodelay"`
+	SendBuffer        Size          `yaml:"send_buffer"`
+	ReceiveBuffer     Size          `yaml:"receive_buffer"`
+	Timestamps        bool          `yaml:"timestamps"`
+	WindowScale       bool          `yaml:"window_scale"`
+}
+
+// Limits bound what outsiders can make tcpd keep.
+type Limits struct {
+	HalfOpen  int  `yaml:"half_open"` // connections
+	TimeWait  int  `yaml:"time_wait"` // connections
+	Memory    Size `yaml:"memory"`
+	Fragments Size `yaml:"fragments"`
+}
+
+// Services are those that run.
+type Services struct {
+	Echo    bool `yaml:"echo"`
+	Discard bool `yaml:"discard"`
+	Daytime bool `yaml:"daytime"`
+	Chargen bool `yaml:"chargen"`
+	HTTP    HTTP `yaml:"http"`
+}
+
+// HTTP is the web server on port 80.
+type HTTP struct {
+	Enabled bool   `yaml:"enabled"`
+	Static  string `yaml:"static"` // a directory, or empty
+}
+
+// Defaults is the configuration without a file. configs/tcpd.yaml says the same.
+func Defaults() Config {
+	return Config{
+		Device:    "tcpd0",
+		Host:      netip.MustParsePrefix("10.7.0.1/24"),
+		Addresses: []Prefix{{netip.MustParsePrefix("10.7.0.2/32")}},
+		MTU:       1500,
+		Offload:   "auto",
+		Log:       Log{Level: "info"},
+		TCP: TCP{
+			MSL: 30 * time.Second, FinTimeout: time.Minute, OrphanTimeout: time.Minute,
+			RTOMin: 200 * time.Millisecond, RTOMax: 2 * time.Minute, DelayedAck: 40 * time.Millisecond,
+			SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
+			KeepAliveIdle: 2 * time.Hour, KeepAliveInterval: 75 * time.Second, KeepAliveCount: 9,
+			SendBuffer: MiB, ReceiveBuffer: MiB, Timestamps: true, WindowScale: true,
+		},
+		Limits:   Limits{HalfOpen: 65536, TimeWait: 1048576, Memory: GiB, Fragments: 4 * MiB},
+		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},
+	}
+}

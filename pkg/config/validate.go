@@ -1,0 +1,110 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Levels are those of the log, from the most to the least talkative.
+var Levels = []string{"debug", "info", "warn", "error"}
+
+// Offloads are the values of Config.Offload.
+var Offloads = []string{"auto", "on", "off"}
+
+// Validate returns everything that is wrong with c, an error for each, which begins with the key.
+func (c *Config) Validate() error {
+	var v faults
+	v.device(c)
+	v.addresses(c)
+	v.tcp(&c.TCP)
+	v.limits(&c.Limits)
+	if !slices.Contains(Levels, c.Log.Level) {
+		v.add("log.level", "%q is none of %s", c.Log.Level, strings.Join(Levels, ", "))
+	}
+	if dir := c.Services.HTTP.Static; dir != "" {
+		if i, err := os.Stat(dir); err != nil {
+			v.add("services.http.static", "%v", err)
+		} else if !i.IsDir() {
+			v.add("services.http.static", "%s is not a directory", dir)
+		}
+	}
+	return errors.Join(v...)
+}
+
+type faults []error
+
+func (v *faults) add(key, format string, args ...any) {
+	*v = append(*v, fmt.Errorf(key+": "+format, args...))
+}
+
+func (v *faults) device(c *Config) {
+	if len(c.Device) > 15 || c.Device == "." || c.Device == ".." || strings.ContainsAny(c.Device, "/: \t\n\v\f\r") {
+		v.add("device", "%q: an interface's name has at most 15 bytes, and no slash, colon or white space", c.Device)
+	}
+	within(v, "mtu", c.MTU, 68, 65535)
+	within(v, "queues", c.Queues, 0, 64)
+	if !slices.Contains(Offloads, c.Offload) {
+		v.add("offload", "%q is none of %s", c.Offload, strings.Join(Offloads, ", "))
+	}
+}
+
+func (v *faults) addresses(c *Config) {
+	if h := c.Host; h.IsValid() && !unicast(h.Addr()) {
+		v.add("host", "%s is not the IPv4 address of a host", h)
+	}
+	if len(c.Addresses) == 0 {
+		v.add("addresses", "at least one is needed")
+	}
+	for i, a := range c.Addresses {
+		switch {
+		case !a.IsValid() || !a.Addr().Is4():
+			v.add("addresses", "%s is not IPv4", a)
+		case a.IsSingleIP() && !unicast(a.Addr()):
+			v.add("addresses", "%s is not the address of a host", a)
+		case a.IsSingleIP() && c.Host.IsValid() && a.Addr() == c.Host.Addr():
+			v.add("addresses", "%s is the kernel's end (host): the kernel would answer, not tcpd", a)
+		case slices.Contains(c.Addresses[:i], a):
+			v.add("addresses", "%s is there twice", a)
+		}
+	}
+}
+
+func unicast(a netip.Addr) bool {
+	return a.Is4() && !a.IsMulticast() && !a.IsLoopback() && a.As4()[0] != 0 && a.As4()[0] < 240
+}
+
+func (v *faults) tcp(t *TCP) {
+	const day = 24 * time.Hour
+	within(v, "tcp.msl", t.MSL, time.Millisecond, time.Hour)
+	within(v, "tcp.fin_timeout", t.FinTimeout, time.Millisecond, day)
+	within(v, "tcp.orphan_timeout", t.OrphanTimeout, time.Millisecond, day)
+	within(v, "tcp.rto_min", t.RTOMin, time.Millisecond, time.Minute)
+	within(v, "tcp.rto_max", t.RTOMax, max(time.Second, t.RTOMin), time.Hour)
+	within(v, "tcp.delayed_ack", t.DelayedAck, 0, 500*time.Millisecond) // RFC 9293 MUST-58
+	within(v, "tcp.keepalive_idle", t.KeepAliveIdle, time.Second, 365*day)
+	within(v, "tcp.keepalive_interval", t.KeepAliveInterval, time.Second, day)
+	within(v, "tcp.keepalive_count", t.KeepAliveCount, 1, 255)
+	within(v, "tcp.retries", t.Retries, 3, 255)
+	within(v, "tcp.send_buffer", t.SendBuffer, 4*KiB, GiB)
+	within(v, "tcp.receive_buffer", t.ReceiveBuffer, 4*KiB, GiB)
+}
+
+func (v *faults) limits(l *Limits) {
+	const most = 1 << 30 // what a shard can number
+	within(v, "limits.half_open", l.HalfOpen, 1, most)
+	within(v, "limits.time_wait", l.TimeWait, 1, most)
+	within(v, "limits.memory", l.Memory, MiB, 1<<50)
+	within(v, "limits.fragments", l.Fragments, 64*KiB, GiB)
+}
+
+// within adds a fault unless low <= n <= high.
+func within[T int | uint8 | Size | time.Duration](v *faults, key string, n, low, high T) {
+	if n < low || n > high {
+		v.add(key, "%v is outside %v to %v", n, low, high)
+	}
+}

@@ -1,0 +1,125 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"path"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// NewHTTP returns a web server: /hello says hello, / tells callers their own connection, and other paths are files,
+// if there are any; files may be nil. Its Serve takes listeners of pkg/socket. complaints may be nil.
+func NewHTTP(files fs.FS, complaints *log.Logger) *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello", hello)
+	mux.HandleFunc("GET /{$}", frontPage)
+	if files != nil {
+		mux.Handle("GET /", http.FileServerFS(plainFiles{files}))
+	}
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          complaints,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c)
+		},
+	}
+}
+
+// connKey finds a request's connection in its context.
+type connKey struct{}
+
+func hello(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "hello\n")
+}
+
+// frontPage tells the caller his own connection, as this end of it sees it.
+func frontPage(w http.ResponseWriter, r *http.Request) {
+	c, ok := r.Context().Value(connKey{}).(*socket.Conn)
+	if !ok {
+		http.Error(w, "this connection is not one of tcpd's", http.StatusInternalServerError)
+		return
+	}
+	info, ok := c.Info()
+	if !ok {
+		return // nobody is there to read it
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	writePage(w, c, &info)
+}
+
+func writePage(w io.Writer, c net.Conn, i *tcp.Info) {
+	_, _ = io.WriteString(w, "This is tcpd, a TCP of its own in user space. Your connection, seen from here:\n\n")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		_, _ = fmt.Fprintf(t, "  "+name+"\t"+format+"\n", args...)
+	}
+	row("you", "%v", c.RemoteAddr())
+	row("tcpd", "%v", c.LocalAddr())
+	row("state", "%v", i.State)
+	row("MSS", "%d bytes to you, %d from you", i.SendMSS, i.ReceiveMSS)
+	if i.WindowScale {
+		row("window scale", "%d yours, %d ours", i.SendScale, i.ReceiveScale)
+	} else {
+		row("window scale", "not agreed")
+	}
+	row("window", "%d bytes yours, %d ours", i.SendWindow, i.ReceiveWindow)
+	row("timestamps", "%s", agreed(i.Timestamps))
+	row("SACK", "%s", agreed(i.SACK))
+	if i.BytesOut <= 1 { // nothing but our SYN has been acknowledged
+		row("round trip", "%v, of the handshake; time-out %v", i.RTT, i.RTO)
+	} else {
+		row("round trip", "%v smoothed, %v at least; time-out %v", i.RTT, i.MinRTT, i.RTO)
+	}
+	row("congestion", "%s, window %d bytes", i.Congestion, i.Cwnd)
+	row("segments", "%d in, %d out, %d sent again", i.SegmentsIn, i.SegmentsOut, i.Retransmits)
+	row("first numbers", "%d yours, %d ours", i.InitialReceived, i.InitialSend)
+	_ = t.Flush()
+	_, _ = io.WriteString(w, "\nAlso here: /hello, and echo on port 7, discard 9, daytime 13, chargen 19.\n")
+}
+
+func agreed(yes bool) string {
+	if yes {
+		return "agreed"
+	}
+	return "not agreed"
+}
+
+// plainFiles hides what a directory holds unless it has an index.html, and names that begin with a dot.
+type plainFiles struct{ fs.FS }
+
+// Open implements fs.FS.
+func (p plainFiles) Open(name string) (fs.File, error) {
+	notThere := &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	if strings.HasPrefix(name, ".") && name != "." || strings.Contains(name, "/.") {
+		return nil, notThere
+	}
+	f, err := p.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if i, err := f.Stat(); err != nil || i.IsDir() && !p.hasIndex(name) {
+		_ = f.Close()
+		return nil, notThere
+	}
+	return f, nil
+}
+
+func (p plainFiles) hasIndex(dir string) bool {
+	i, err := fs.Stat(p.FS, path.Join(dir, "index.html"))
+	return err == nil && i.Mode().IsRegular()
+}
