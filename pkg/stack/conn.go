@@ -36,7 +36,7 @@ func (s *shard) timeout(i uint32) {
 		s.wheel.arm(ref(kindConn|i), d)
 		return
 	}
-	s.flow = &rec.flow
+	s.flow = rec.flow
 	rec.tcp.Timeout(&s.env, s.now)
 	s.settle(i)
 }
@@ -44,7 +44,7 @@ func (s *shard) timeout(i uint32) {
 // enter is how every call of a handler begins.
 func (c Conn) enter() *record {
 	rec := c.shard.conns.at(c.index)
-	c.shard.flow = &rec.flow
+	c.shard.flow = rec.flow
 	c.shard.touch(c.index)
 	return rec
 }

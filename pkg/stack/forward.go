@@ -1,5 +1,7 @@
 package stack
 
+import "github.com/tcpd-project/tcpd/pkg/ip"
+
 // forward is a packet on its way to another shard.
 type forward struct {
 	task Task
@@ -19,15 +21,15 @@ func (s *shard) sendOn(h uint64, a *arrival) bool {
 		if a.asked&(1<<i) != 0 || !other.present.maybe(h) {
 			continue
 		}
-		s.counters.Read--
-		if other.forwards.Add(1) > maxForwards {
+		if other.forwards.Add(1) > maxForwards || other.inbox.closed.Load() {
 			other.forwards.Add(-1)
-			s.counters.Read++
 			s.counters.Stack[DropForward]++
 			return true
 		}
-		f := &forward{a: *a, to: other, buf: append([]byte(nil), a.raw...)}
-		f.task.run = f.arrive
+		f := s.stack.forwards.Get().(*forward)
+		f.a, f.to, f.buf = *a, other, append(f.buf[:0], a.raw...)
+		f.a.raw, f.a.Packet = nil, ip.Packet{} // they point into a batch that others read
+		s.counters.Read-- // it is counted where it ends
 		s.counters.Forwarded++
 		other.post(&f.task)
 		return true
@@ -41,4 +43,12 @@ func (f *forward) arrive() {
 	f.to.counters.Read++
 	f.a.raw = f.buf
 	f.to.dispatch(&f.a)
+	f.a = arrival{}
+	f.to.stack.forwards.Put(f)
+}
+
+func newForward() any {
+	f := &forward{}
+	f.task.run = f.arrive
+	return f
 }

@@ -92,7 +92,7 @@ func (s *shard) icmpError(a *arrival, e *ip.ICMPError) {
 		s.counters.Stack[DropICMPOther]++
 		return
 	}
-	s.flow = &f
+	s.flow = f
 	c := &s.conns.at(r.index()).tcp
 	heeded := false
 	quoted := seq.Num(binary.BigEndian.Uint32(e.Transport[4:]))

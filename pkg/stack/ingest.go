@@ -118,7 +118,7 @@ func (s *shard) verdict(d tcp.Drop) {
 
 // deliver hands a segment to its connection, of whichever size.
 func (s *shard) deliver(r ref, h uint64, f *Flow, g *tcp.Segment) {
-	s.flow = f
+	s.flow = *f
 	switch r.kind() {
 	case kindConn:
 		s.deliverConn(r.index(), h, f, g)

@@ -14,7 +14,7 @@ func (s *shard) openPassive(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss 
 		return
 	}
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
-	s.flow = f
+	s.flow = *f
 	c := &s.temp
 	c.OpenPassive(&s.env, s.now, tcp.Open{ISS: iss, TSOffset: offset}, g)
 	s.counters.Delivered++
@@ -96,7 +96,7 @@ func (s *shard) halfTimeout(r ref) {
 		return
 	}
 	f := rec.flow
-	s.flow = &f
+	s.flow = f
 	rec.tcp.Unpack(&s.env, &s.temp)
 	s.temp.Timeout(&s.env, s.now)
 	s.sendHalf(r, s.hash(&f), &f, nil)
@@ -166,7 +166,7 @@ func (s *shard) dial(f Flow, h Handler) (Conn, error) {
 	s.counters.Opened++
 	i := s.adopt(&f, hash, s.newOwner(owner{handler: h}))
 	rec := s.conns.at(i)
-	s.flow = &rec.flow
+	s.flow = rec.flow
 	rec.tcp.OpenActive(&s.env, s.now, tcp.Open{ISS: iss, TSOffset: offset})
 	s.touch(i)
 	return Conn{s, i}, nil
@@ -277,7 +277,7 @@ func (s *shard) expireWaits() {
 			return
 		}
 		f := w.flow
-		s.flow = &f
+		s.flow = f
 		w.tcp.Unpack(&s.env, s.now, &s.temp)
 		s.temp.Timeout(&s.env, max(s.now, s.temp.Deadline()))
 		s.dropWait(s.first, s.hash(&f))

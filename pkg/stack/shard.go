@@ -90,7 +90,7 @@ type shard struct {
 	stopping atomic.Bool
 	forwards atomic.Int32 // packets on their way here from other shards
 	counters Counters
-	flow     *Flow // the one being worked on, for the tracer
+	flow     Flow // the one being worked on, for the tracer
 	temp     tcp.Conn
 	out      tcp.Out
 	packet   link.Packet
@@ -144,7 +144,7 @@ func (s *shard) nodeOf(r ref) *node {
 
 // Transition passes a state change on, with the flow that it belongs to.
 func (s *shard) Transition(_ *tcp.Conn, from fsm.State, e fsm.Event, to fsm.State) {
-	s.stack.cfg.Trace.Transition(*s.flow, from, e, to)
+	s.stack.cfg.Trace.Transition(s.flow, from, e, to)
 }
 
 // run turns until the stack is closed or the device fails.
@@ -234,7 +234,7 @@ func (s *shard) abortAll() {
 	s.inbox.drain()
 	for i := uint32(1); i < s.conns.next; i++ {
 		if rec := s.conns.at(i); rec.flow.LocalPort != 0 {
-			s.flow = &rec.flow
+			s.flow = rec.flow
 			rec.tcp.Shutdown(&s.env, s.now)
 			s.settle(i)
 		}

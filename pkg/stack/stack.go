@@ -80,6 +80,7 @@ type Stack struct {
 	mu        sync.Mutex // of whoever changes listeners, never of a shard
 	halfOpen  atomic.Int64
 	nextShard atomic.Uint32
+	forwards  sync.Pool // *forward
 	running   sync.WaitGroup
 	started   atomic.Bool
 	closed    atomic.Bool
@@ -112,6 +113,7 @@ func New(cfg Config) (*Stack, error) {
 	}
 	cfg.Limits.setDefaults()
 	s := &Stack{cfg: cfg, fatal: make(chan error, len(cfg.Link.Queues)), ended: make(chan struct{})}
+	s.forwards.New = newForward
 	s.listeners.Store(&listeners{})
 	for i, q := range cfg.Link.Queues {
 		s.shards = append(s.shards, newShard(s, i, q))

@@ -1,0 +1,76 @@
+package stack
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+type tabled struct {
+	table
+	entries []entry
+	key     tcp.Secret
+}
+
+func newTabled(n int) *tabled {
+	t := &tabled{entries: make([]entry, n+1), key: tcp.Secret{1, 2}}
+	t.table = newTable(func(r ref) *entry { return &t.entries[r] }, func(e *entry) uint64 { return t.key.Hash(&e.flow) })
+	return t
+}
+
+func flowOf(i int) Flow {
+	return Flow{Local: ip.V4([4]byte{10, 7, 0, 2}), Remote: ip.V4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), LocalPort: 80, RemotePort: uint16(i%60000 + 1)}
+}
+
+func (t *tabled) put(i int) {
+	t.entries[i].flow = flowOf(i)
+	t.insert(t.key.Hash(&t.entries[i].flow), ref(i))
+}
+
+func (t *tabled) get(i int) ref {
+	f := flowOf(i)
+	return t.find(t.key.Hash(&f), &f)
+}
+
+// The table says what a map says, while it grows and shrinks.
+func TestTable(t *testing.T) {
+	const n = 30000
+	tab := newTabled(n)
+	r := rand.New(rand.NewPCG(3, 4))
+	in := map[int]bool{}
+	for range 5 * n {
+		i := r.IntN(n) + 1
+		if in[i] {
+			f := flowOf(i)
+			tab.remove(tab.key.Hash(&f), ref(i))
+			delete(in, i)
+		} else {
+			tab.put(i)
+			in[i] = true
+		}
+	}
+	for i := 1; i <= n; i++ {
+		if got := tab.get(i); (got == ref(i)) != in[i] || got != 0 && got != ref(i) {
+			t.Fatalf("flow %d: found %d, in is %v", i, got, in[i])
+		}
+	}
+	if tab.count != len(in) {
+		t.Errorf("count is %d of %d", tab.count, len(in))
+	}
+}
+
+func BenchmarkTableFind(b *testing.B) {
+	const n = 1 << 20
+	tab := newTabled(n)
+	for i := 1; i <= n; i++ {
+		tab.put(i)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if tab.get(i*7919%n+1) == 0 {
+			b.Fatal("lost")
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package stack_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/tcpd-project/tcpd/pkg/link"
+	"github.com/tcpd-project/tcpd/pkg/link/pipe"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// lossy loses every nth packet that carries text.
+type lossy struct {
+	link.Device
+	every, seen int
+}
+
+func (l *lossy) Write(p *link.Packet) error {
+	if p.Len() > 200 && l.every > 0 {
+		if l.seen++; l.seen%l.every == 0 {
+			return nil
+		}
+	}
+	return l.Device.Write(p)
+}
+
+// bench is two stacks of two queues each, turned by hand in virtual time.
+type bench struct {
+	tb   testing.TB
+	now  mono.Time
+	a, b *stack.Stack
+}
+
+var (
+	addrA = netip.MustParseAddr("10.0.0.1")
+	addrB = netip.MustParseAddr("10.0.0.2")
+)
+
+func newBench(tb testing.TB, opt pipe.Options, every int) *bench {
+	n := &bench{tb: tb, now: 1e12}
+	la, lb := pipe.New(2, opt)
+	for i := range la.Queues {
+		la.Queues[i] = &lossy{Device: la.Queues[i], every: every}
+	}
+	n.a, n.b = n.host(la, addrA), n.host(lb, addrB)
+	return n
+}
+
+func (n *bench) host(l *link.Link, a netip.Addr) *stack.Stack {
+	s, err := stack.New(stack.Config{
+		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(a, 32)}, Strict: true, Now: func() mono.Time { return n.now },
+		Secrets: [2]tcp.Secret{{1, uint64(a.As4()[3])}, {3, 4}},
+	})
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	return s
+}
+
+func (n *bench) turn() {
+	for range 4 {
+		for _, s := range []*stack.Stack{n.a, n.b} {
+			for q := range s.Shards() {
+				if _, err := s.Turn(q); err != nil {
+					n.tb.Fatal(err)
+				}
+			}
+		}
+	}
+	n.now = n.now.Add(mono.Millisecond)
+}
+
+// sink reads everything.
+type sink struct{ got uint64 }
+
+func (s *sink) Ready(c stack.Conn, _ tcp.Events) {
+	for p := c.Next(); len(p) > 0; p = c.Next() {
+		s.got += uint64(len(p))
+		c.Consume(len(p))
+	}
+}
+
+// source writes for as long as there is room.
+type source struct {
+	text []byte
+	conn stack.Conn
+}
+
+func (s *source) Ready(c stack.Conn, e tcp.Events) {
+	if e&tcp.Writable != 0 {
+		for c.Write(s.text) > 0 {
+		}
+	}
+}
+
+// transfer opens a bulk transfer from a to b.
+func (n *bench) transfer() *sink {
+	to := &sink{}
+	if _, err := n.b.Listen(netip.PrefixFrom(addrB, 32), 9, 0, to); err != nil {
+		n.tb.Fatal(err)
+	}
+	from := &source{text: make([]byte, 64<<10)}
+	err := n.a.Dial(netip.AddrPort{}, netip.AddrPortFrom(addrB, 9), from, func(c stack.Conn, err error) {
+		if err != nil {
+			n.tb.Fatal(err)
+		}
+	})
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	return to
+}
+
+// astray steers every packet to the next queue, so that half of them find no connection there.
+func astray() func([]byte, int) int {
+	next := 0
+	return func(_ []byte, queues int) int {
+		next++
+		return next % queues
+	}
+}
+
+// No packet allocates: in bulk, in recovery from losses, and when it comes to the wrong queue.
+func TestTurnAllocatesNothing(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		every int
+		opt   pipe.Options
+	}{
+		{"superframes", 0, pipe.Options{MTU: 1500, Packets: 4096, Bytes: 64 << 20}},
+		{"segments", 0, pipe.Options{MTU: 1500, Packets: 4096, Plain: true}},
+		{"loss", 97, pipe.Options{MTU: 1500, Packets: 4096, Plain: true}},
+		{"strays", 0, pipe.Options{MTU: 1500, Packets: 4096, Steer: astray()}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newBench(t, c.opt, c.every)
+			to := n.transfer()
+			for range 3000 {
+				n.turn()
+			}
+			before := to.got
+			if a := testing.AllocsPerRun(2000, n.turn); a != 0 {
+				t.Errorf("%v allocations a turn", a)
+			}
+			if to.got == before {
+				t.Error("nothing was transferred meanwhile")
+			}
+		})
+	}
+}
+
+// BenchmarkTurn is a bulk transfer between two stacks in memory.
+func BenchmarkTurn(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		opt  pipe.Options
+	}{
+		{"superframes", pipe.Options{MTU: 1500, Packets: 4096, Bytes: 64 << 20}},
+		{"segments", pipe.Options{MTU: 1500, Packets: 4096, Plain: true}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			n := newBench(b, c.opt, 0)
+			to := n.transfer()
+			for range 1000 {
+				n.turn()
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := to.got
+			for range b.N {
+				n.turn()
+			}
+			b.SetBytes(int64((to.got - before) / uint64(b.N)))
+		})
+	}
+}

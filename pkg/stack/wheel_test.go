@@ -1,0 +1,97 @@
+package stack
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/tcpd-project/tcpd/pkg/mono"
+)
+
+func newTestWheel(n int) (*wheel, []node) {
+	nodes := make([]node, n+1)
+	w := &wheel{node: func(r ref) *node { return &nodes[r] }}
+	return w, nodes
+}
+
+// Everything fires, not before its time and not more than a tick after the wheel was turned past it, whatever the
+// distances and however the wheel is turned.
+func TestWheelFiresInTime(t *testing.T) {
+	const n = 500
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		w, _ := newTestWheel(n)
+		now := mono.Time(r.Int64N(1 << 50))
+		w.start(now)
+		want := map[ref]mono.Time{}
+		for i := range n {
+			at := now + mono.Time(r.Int64N(1<<r.IntN(50)))
+			want[ref(i+1)] = at
+			w.arm(ref(i+1), at)
+			if r.IntN(5) == 0 { // later is ignored, earlier is not
+				at2 := at + mono.Time(r.Int64N(1<<30)) - 1<<29
+				w.arm(ref(i+1), at2)
+				want[ref(i+1)] = min(at, at2)
+			}
+			if r.IntN(10) == 0 {
+				w.disarm(ref(i + 1))
+				delete(want, ref(i+1))
+			}
+		}
+		for len(want) > 0 {
+			d := w.deadline()
+			if d == mono.Never {
+				t.Fatalf("%d are forgotten", len(want))
+			}
+			now = max(now, d)
+			if r.IntN(2) == 0 {
+				now += mono.Time(r.Int64N(1 << r.IntN(45)))
+			}
+			for _, x := range w.advance(now) {
+				if want[x] > now {
+					t.Fatalf("fired %v early", want[x].Sub(now))
+				}
+				delete(want, x)
+			}
+			for x, at := range want {
+				if at <= now-1<<tickLog {
+					t.Fatalf("%d, due at %d, has not fired at %d", x, at, now)
+				}
+			}
+		}
+		if w.deadline() != mono.Never {
+			t.Fatal("an empty wheel has a deadline")
+		}
+	}
+}
+
+func TestWheelTakesOutTheRightOne(t *testing.T) {
+	w, _ := newTestWheel(3)
+	w.start(0)
+	for i := ref(1); i <= 3; i++ {
+		w.arm(i, 1e9)
+	}
+	w.disarm(2)
+	got := slices.Clone(w.advance(2e9))
+	slices.Sort(got)
+	if !slices.Equal(got, []ref{1, 3}) {
+		t.Errorf("fired %v", got)
+	}
+}
+
+func BenchmarkWheelRearm(b *testing.B) {
+	const n = 1 << 16
+	w, _ := newTestWheel(n)
+	now := mono.Time(1e12)
+	w.start(now)
+	b.ReportAllocs()
+	for i := range b.N {
+		r := ref(i%n + 1)
+		w.disarm(r)
+		w.arm(r, now+200e6)
+		if i%64 == 0 {
+			now += 1e5
+			w.advance(now)
+		}
+	}
+}
