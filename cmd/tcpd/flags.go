@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -33,22 +34,43 @@ func newFlags(set *pflag.FlagSet, d *config.Config) *flags {
 	return f
 }
 
-// override writes the flags that were given into c.
-func (f *flags) override(c *config.Config) {
-	for name, write := range map[string]func(){
-		"device":    func() { c.Device = f.device },
-		"host":      func() { c.Host = f.host },
-		"addr":      func() { c.Addresses = f.addrs.list },
-		"mtu":       func() { c.MTU = f.mtu },
-		"queues":    func() { c.Queues = f.queues },
-		"offload":   func() { c.Offload = f.offload },
-		"log-level": func() { c.Log.Level = f.logLevel },
-		"msl":       func() { c.TCP.MSL = f.msl },
-	} {
-		if f.set.Changed(name) {
-			write()
+// overrides lists each flag that overrides a key of the configuration.
+func (f *flags) overrides(c *config.Config) []override {
+	return []override{
+		{"device", "device", func() { c.Device = f.device }},
+		{"host", "host", func() { c.Host = f.host }},
+		{"addr", "addresses", func() { c.Addresses = f.addrs.list }},
+		{"mtu", "mtu", func() { c.MTU = f.mtu }},
+		{"queues", "queues", func() { c.Queues = f.queues }},
+		{"offload", "offload", func() { c.Offload = f.offload }},
+		{"log-level", "log.level", func() { c.Log.Level = f.logLevel }},
+		{"msl", "tcp.msl", func() { c.TCP.MSL = f.msl }},
+	}
+}
+
+type override struct {
+	flag, key string
+	write     func()
+}
+
+// apply writes the flags that were given into c, and tells all that is wrong with it then. What a flag has brought in
+// is called by the flag.
+func (f *flags) apply(c *config.Config) error {
+	byKey := map[string]string{}
+	for _, o := range f.overrides(c) {
+		if f.set.Changed(o.flag) {
+			o.write()
+			byKey[o.key] = "--" + o.flag
 		}
 	}
+	var errs []error
+	for _, fault := range c.Validate() {
+		if flag, ok := byKey[fault.Key]; ok {
+			fault.Key = flag
+		}
+		errs = append(errs, fault)
+	}
+	return errors.Join(errs...)
 }
 
 // prefixes is a flag that may be repeated, and may hold several between commas. The first one given replaces the

@@ -39,18 +39,15 @@ func newRun() *cobra.Command {
 	return cmd
 }
 
-// loadConfig puts the file over the defaults, the flags over the file, and checks what comes of it.
+// loadConfig puts the file over the defaults, the flags over the file, and tells all that is wrong with it at once.
 func loadConfig(file string, f *flags) (*config.Config, error) {
 	c := config.Defaults()
+	var err error
 	if file != "" {
-		var err error
-		if c, err = config.Load(file); err != nil {
-			return nil, err
-		}
+		c, err = config.Load(file)
 	}
-	f.override(&c)
-	if err := c.Validate(); err != nil {
-		return nil, fmt.Errorf("configuration:\n%w", err)
+	if err := errors.Join(err, f.apply(&c)); err != nil {
+		return nil, err
 	}
 	return &c, nil
 }

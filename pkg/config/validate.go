@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -16,8 +15,8 @@ var Levels = []string{"debug", "info", "warn", "error"}
 // Offloads are the values of Config.Offload.
 var Offloads = []string{"auto", "on", "off"}
 
-// Validate returns everything that is wrong with c, an error for each, which begins with the key.
-func (c *Config) Validate() error {
+// Validate returns everything that is wrong with c.
+func (c *Config) Validate() []*Fault {
 	var v faults
 	v.device(c)
 	v.addresses(c)
@@ -33,13 +32,18 @@ func (c *Config) Validate() error {
 			v.add("services.http.static", "%s is not a directory", dir)
 		}
 	}
-	return errors.Join(v...)
+	return v
 }
 
-type faults []error
+// Fault is what is wrong with the value of a key.
+type Fault struct{ Key, Text string }
+
+func (f *Fault) Error() string { return f.Key + ": " + f.Text }
+
+type faults []*Fault
 
 func (v *faults) add(key, format string, args ...any) {
-	*v = append(*v, fmt.Errorf(key+": "+format, args...))
+	*v = append(*v, &Fault{key, fmt.Sprintf(format, args...)})
 }
 
 func (v *faults) device(c *Config) {
