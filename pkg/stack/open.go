@@ -152,7 +152,7 @@ const (
 
 // dial opens a connection actively.
 func (s *shard) dial(f Flow, h Handler) (Conn, error) {
-	if s.stopping.Load() {
+	if s.inbox.closed.Load() { // also when the device has failed
 		return Conn{}, ErrClosed
 	}
 	if f.LocalPort == 0 && !s.choosePort(&f) {
@@ -237,15 +237,26 @@ func (s *shard) parkWait(i uint32) bool {
 	return true
 }
 
+// linkWait puts a TIME-WAIT where it belongs by its end: last, but where the user has let go of the connection only
+// during the wait.
 func (s *shard) linkWait(r ref) {
 	w := s.waits.at(r.index())
-	w.before, w.after = s.last, 0
-	if s.last != 0 {
-		s.waits.at(s.last.index()).after = r
+	at := s.last
+	for at != 0 && s.waits.at(at.index()).tcp.Deadline(s.now) > w.tcp.Deadline(s.now) {
+		at = s.waits.at(at.index()).before
+	}
+	w.before, w.after = at, s.first
+	if at != 0 {
+		w.after = s.waits.at(at.index()).after
+		s.waits.at(at.index()).after = r
 	} else {
 		s.first = r
 	}
-	s.last = r
+	if w.after != 0 {
+		s.waits.at(w.after.index()).before = r
+	} else {
+		s.last = r
+	}
 }
 
 func (s *shard) unlinkWait(r ref) {
