@@ -131,6 +131,11 @@ func (s *shard) deliver(r ref, h uint64, f *Flow, g *tcp.Segment) {
 
 func (s *shard) deliverConn(i uint32, h uint64, f *Flow, g *tcp.Segment) {
 	rec := s.conns.at(i)
+	if rec.tcp.Over() { // since earlier in this turn: what it owes goes out, then there is no connection
+		s.sendAll(&rec.flow, &rec.tcp)
+		s.noConnection(h, f, g)
+		return
+	}
 	if iss, ok := rec.tcp.Reusable(g); ok {
 		if l := s.stack.listeners.Load().find(f.Local, f.LocalPort); l != nil {
 			rec.tcp.Reincarnate(&s.env, s.now)

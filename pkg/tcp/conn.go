@@ -146,6 +146,9 @@ func (c *Conn) Crossings() fsm.Crossings {
 // Released reports that the connection is over, and that no segment of it is left to send.
 func (c *Conn) Released() bool { return c.is(factReleased) && !c.any(factSendRST) }
 
+// Over reports that the connection is over, though a RST may be left to send. It must be given no more segments.
+func (c *Conn) Over() bool { return c.is(factReleased) }
+
 // LetGo reports that the user has closed the connection and will not hear of it again.
 func (c *Conn) LetGo() bool { return c.is(factLetGo) }
 
