@@ -89,9 +89,10 @@ func (c *Conn) inputSynSent(x *Env, now mono.Time, g *Segment) Drop {
 // synReceived notes what the peer's SYN says: RCV.NXT passes it.
 func (c *Conn) synReceived(x *Env, now mono.Time, g *Segment) {
 	c.set(factSynRcvd)
+	promised := c.rcv.adv.Sub(c.rcv.nxt) // by our SYN, if there was one
 	c.rcv.irs, c.rcv.nxt = g.Seq, g.Seq+1
 	c.rcv.read, c.rcv.stored, c.rcv.acked = c.rcv.nxt, c.rcv.nxt, c.rcv.nxt
-	c.rcv.adv = c.rcv.nxt.Add(c.synWindow())
+	c.rcv.adv = c.rcv.nxt.Add(max(promised, c.synWindow()))
 	c.negotiate(x, &g.Options)
 	c.snd.wnd, c.snd.maxWnd = uint32(g.Window), uint32(g.Window) // never scaled on a SYN
 	c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack

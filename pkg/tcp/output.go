@@ -56,7 +56,8 @@ func (c *Conn) outRST(o *Out) {
 // outSYN sends the SYN, with an ACK when theirs has come.
 func (c *Conn) outSYN(x *Env, now mono.Time, o *Out) {
 	o.Options = c.offer(x, now)
-	o.Seq, o.Flags, o.Window = c.snd.iss, SYN, uint16(c.synWindow())
+	c.rcv.adv = seq.Max(c.rcv.adv, c.rcv.nxt.Add(c.synWindow())) // a repeated SYN takes back nothing
+	o.Seq, o.Flags, o.Window = c.snd.iss, SYN, uint16(c.rcv.adv.Sub(c.rcv.nxt))
 	if c.is(factSynRcvd) {
 		o.Flags, o.Ack = SYN|ACK, c.rcv.nxt
 		c.rcv.acks = 0
