@@ -103,13 +103,20 @@ func (r *reader) value(n ast.Node, key string, v reflect.Value) {
 	switch {
 	case known:
 		if !kind.written(n) || yaml.NodeToValue(n, v.Addr().Interface()) != nil {
-			r.faultf(n, key, "%s is not %s", n, kind.name)
+			r.faultf(n, key, "%s is not %s", written(n), kind.name)
 		}
 	case v.Kind() == reflect.Struct:
 		r.mapping(n, key, v)
 	default:
 		r.list(n, key, v)
 	}
+}
+
+func written(n ast.Node) string {
+	if n.Type() == ast.NullType {
+		return "nothing"
+	}
+	return n.String()
 }
 
 // list reads a list, which replaces the default.

@@ -40,15 +40,20 @@ const dropMalformed = "device_malformed"
 // Collect adds the shards of s up. malformed are packets that were read and never reached a shard, deviceDrops those
 // that the kernel had no room for.
 func Collect(s *stack.Stack, malformed, deviceDrops uint64) Counters {
-	t := Counters{PacketsRead: malformed, Drops: map[string]uint64{}, DeviceDrops: deviceDrops}
-	if malformed > 0 {
-		t.Drops[dropMalformed] = malformed
-	}
+	t := Counters{Drops: map[string]uint64{}, DeviceDrops: deviceDrops}
+	t.malformed(malformed)
 	for i := range s.Shards() {
 		c := s.Counters(i)
 		t.add(&c)
 	}
 	return t
+}
+
+func (t *Counters) malformed(n uint64) {
+	t.PacketsRead += n
+	if n > 0 {
+		t.Drops[dropMalformed] += n
+	}
 }
 
 func (t *Counters) add(c *stack.Counters) {

@@ -1,0 +1,156 @@
+package observe
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// logged returns the lines that write makes, as JSON.
+func logged(t *testing.T, level string, write func(*zap.Logger)) []map[string]any {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	log, err := NewLogger(w, level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(log)
+	w.Close()
+	var lines []map[string]any
+	for in := bufio.NewScanner(r); in.Scan(); {
+		var l map[string]any
+		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
+			t.Fatalf("%s: %v", in.Bytes(), err)
+		}
+		ts, _ := l["ts"].(string)
+		if _, err := time.Parse(time.RFC3339Nano, ts); err != nil {
+			t.Errorf("ts: %v", err)
+		}
+		delete(l, "ts")
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+var flow = stack.Flow{
+	Local: ip.FromNetip(netip.MustParseAddr("10.7.0.2")), LocalPort: 80,
+	Remote: ip.FromNetip(netip.MustParseAddr("10.7.0.1")), RemotePort: 43210,
+}
+
+func TestStateLines(t *testing.T) {
+	lines := logged(t, "debug", func(log *zap.Logger) {
+		tr := Tracer(log)
+		tr.Transition(flow, fsm.SynRcvd, fsm.SYNAcked, fsm.Established)
+		tr.Transition(flow, fsm.TimeWait, fsm.RcvRST, fsm.TimeWait)
+	})
+	want := []map[string]any{
+		{"level": "debug", "msg": "state", "conn": "10.7.0.2:80 10.7.0.1:43210", "from": "SYN-RECEIVED",
+			"event": "SYNAcked", "to": "ESTABLISHED", "rfc": "RFC 9293 3.10.7.4 fifth"},
+		{"level": "debug", "msg": "state", "conn": "10.7.0.2:80 10.7.0.1:43210", "from": "TIME-WAIT",
+			"event": "RcvRST", "to": "TIME-WAIT", "rfc": "RFC 1337 3"},
+	}
+	if !reflect.DeepEqual(lines, want) {
+		t.Errorf("got\n%v\nwant\n%v", lines, want)
+	}
+}
+
+// TestNoTracer: above debug nobody listens, which costs nothing.
+func TestNoTracer(t *testing.T) {
+	for _, level := range []string{"info", "warn", "error"} {
+		logged(t, level, func(log *zap.Logger) {
+			if tr := Tracer(log); tr != nil {
+				t.Errorf("%s: %T", level, tr)
+			}
+		})
+	}
+}
+
+func TestLevels(t *testing.T) {
+	lines := logged(t, "warn", func(log *zap.Logger) {
+		log.Info("no")
+		log.Warn("yes")
+	})
+	if len(lines) != 1 || lines[0]["msg"] != "yes" {
+		t.Errorf("%v", lines)
+	}
+	if _, err := NewLogger(os.Stderr, "loud"); err == nil {
+		t.Error("a level that does not exist")
+	}
+}
+
+// TestCountersBalance adds two shards up; what the shards account for is accounted for in the sum.
+func TestCountersBalance(t *testing.T) {
+	var a, b stack.Counters
+	a.Read, a.Delivered, a.IP[ip.DropChecksum], a.TCP[tcp.DropPAWS] = 10, 7, 1, 2
+	b.Read, b.Delivered, b.IP[ip.DropChecksum], b.Stack[stack.DropLAND] = 5, 2, 2, 1
+	a.Conns, b.Conns = 3, 4
+	sum := Counters{Drops: map[string]uint64{}}
+	sum.malformed(6)
+	sum.add(&a)
+	sum.add(&b)
+	drops := sum.Delivered
+	for _, n := range sum.Drops {
+		drops += n
+	}
+	if sum.PacketsRead != 21 || drops != 21 {
+		t.Errorf("%d read, %d accounted for", sum.PacketsRead, drops)
+	}
+	want := map[string]uint64{"ip_checksum": 3, "tcp_paws": 2, "land": 1, "device_malformed": 6}
+	if !reflect.DeepEqual(sum.Drops, want) {
+		t.Errorf("drops %v, want %v", sum.Drops, want)
+	}
+	if sum.Connections != 7 {
+		t.Errorf("%d connections", sum.Connections)
+	}
+	text, err := json.Marshal(sum)
+	if err != nil || !strings.HasPrefix(string(text), `{"packets_read":21,"delivered":9,"drops":{`) {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// TestEveryCounterIsAdded fills one shard's counters with ones: none may be left behind.
+func TestEveryCounterIsAdded(t *testing.T) {
+	var c stack.Counters
+	ones(reflect.ValueOf(&c).Elem())
+	sum := Counters{Drops: map[string]uint64{}, DeviceDrops: 1}
+	sum.add(&c)
+	v := reflect.ValueOf(sum)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Errorf("%s is never added to", v.Type().Field(i).Name)
+		}
+	}
+}
+
+func ones(v reflect.Value) {
+	switch {
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			ones(v.Field(i))
+		}
+	case v.Kind() == reflect.Array:
+		for i := range v.Len() {
+			ones(v.Index(i))
+		}
+	case v.CanInt():
+		v.SetInt(1)
+	case v.CanUint():
+		v.SetUint(1)
+	}
+}
