@@ -82,6 +82,9 @@ func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 		return
 	}
 	if c.rcv.holes == 0 && c.rcv.stored == c.rcv.nxt {
+		if c.is(factFinSeen) && !c.reserve(x, int(c.rcv.nxt.Sub(c.rcv.read)+n)) {
+			return // RCV.NXT is about to pass the FIN: after that, Store may not fail
+		}
 		x.text = g.Text
 		c.rcv.nxt = c.rcv.nxt.Add(n)
 		c.owe(x, now, g)
@@ -107,12 +110,19 @@ func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 
 // store puts text into the ring, which grows to hold everything from the first unread byte.
 func (c *Conn) store(x *Env, at seq.Num, p []byte) bool {
-	need := int(at.Sub(c.rcv.read)) + len(p)
-	if !x.Memory.ensure(&c.rcv.ring, need, c.rcv.read) {
-		x.Errors.Memory++
+	if !c.reserve(x, int(at.Sub(c.rcv.read))+len(p)) {
 		return false
 	}
 	x.Memory.ring(c.rcv.ring).put(at, p)
+	return true
+}
+
+// reserve makes the ring hold n bytes from the first unread one on.
+func (c *Conn) reserve(x *Env, n int) bool {
+	if !x.Memory.ensure(&c.rcv.ring, n, c.rcv.read) {
+		x.Errors.Memory++
+		return false
+	}
 	return true
 }
 
