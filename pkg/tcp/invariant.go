@@ -20,7 +20,9 @@ func (c *Conn) Check(x *Env) error {
 }
 
 // Held is the bytes of rings that the connection has attached.
-func (c *Conn) Held(x *Env) int { return len(x.Memory.ring(c.snd.ring).buf) + len(x.Memory.ring(c.rcv.ring).buf) }
+func (c *Conn) Held(x *Env) int {
+	return len(x.Memory.ring(c.snd.ring).buf) + len(x.Memory.ring(c.rcv.ring).buf)
+}
 
 // checkState compares the state with the facts.
 func (c *Conn) checkState(*Env) error {
