@@ -82,9 +82,11 @@ func (c *Conn) openWindow(x *Env, now mono.Time) {
 
 func (c *Conn) sameWindow(g *Segment) bool { return uint32(g.Window)<<c.snd.scale == c.snd.wnd }
 
-// updateWindow is the window update of the fifth step: not from a segment older than the last (WL1, WL2).
+// updateWindow is the window update of the fifth step: not from a segment older than the last (WL1, WL2). One that
+// acknowledges more is newer whatever its SEQ, as Linux has it: text sent again brings an old SEQ and a new ACK, and
+// SND.WND, which counts from SND.UNA, would else move right with it, beyond what was granted.
 func (c *Conn) updateWindow(g *Segment) {
-	if c.snd.wl1.Less(g.Seq) || c.snd.wl1 == g.Seq && c.snd.wl2.LessEq(g.Ack) {
+	if c.snd.una.Less(g.Ack) || c.snd.wl1.Less(g.Seq) || c.snd.wl1 == g.Seq && c.snd.wl2.LessEq(g.Ack) {
 		c.snd.wnd = uint32(g.Window) << c.snd.scale
 		c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 		c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack
