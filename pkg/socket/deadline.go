@@ -50,8 +50,8 @@ func (d *deadline) expire(ch chan struct{}) {
 	}
 }
 
-// wake ends every wait, for good.
-func (d *deadline) wake() {
+// end ends every wait, for good.
+func (d *deadline) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.final = true

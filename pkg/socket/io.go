@@ -1,20 +1,23 @@
 package socket
 
 import (
+	"errors"
 	"io"
-	"net"
-	"os"
-	"syscall"
 )
 
-// Read reads text that has arrived in order. After the peer's FIN it returns io.EOF, after a RST ECONNRESET; what
-// came before can be read first.
+// Read reads text that has arrived in order. After the peer's FIN it returns io.EOF; what came before a FIN or a RST
+// can be read first.
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
-		return 0, c.readable()
+		if c.state.Load()&closed != 0 {
+			return 0, c.readable()
+		}
+		return 0, nil // whatever the deadline says, as with net
 	}
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
+	if err := c.in.lock.acquire(&c.in.deadline, c.readable); err != nil {
+		return 0, err
+	}
+	defer c.in.lock.release()
 	a, b, err := c.text()
 	if err != nil {
 		return 0, err
@@ -25,10 +28,17 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo writes all text until EOF to w, from the ring as it lies.
+var (
+	errInvalidRead  = errors.New("socket: the reader has read more than asked for")
+	errInvalidWrite = errors.New("socket: the writer has written more than it was given")
+)
+
+// WriteTo writes all text until EOF to w, from the ring as it lies. Other readers wait for it.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
+	if err := c.in.lock.acquire(&c.in.deadline, c.readable); err != nil {
+		return 0, err
+	}
+	defer c.in.lock.release()
 	for {
 		a, _, err := c.text()
 		if err == io.EOF {
@@ -38,23 +48,18 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 			return n, err
 		}
 		k, err := w.Write(a)
+		if k < 0 || k > len(a) {
+			return n, errInvalidWrite
+		}
 		c.took(k)
 		n += int64(k)
 		if err != nil {
 			return n, err
 		}
+		if k < len(a) {
+			return n, io.ErrShortWrite
+		}
 	}
-}
-
-// readable is the error that a Read of nothing has.
-func (c *Conn) readable() error {
-	if c.state.Load()&closed != 0 {
-		return c.fail("read", net.ErrClosed)
-	}
-	if c.in.deadline.passed() {
-		return c.fail("read", os.ErrDeadlineExceeded)
-	}
-	return nil
 }
 
 // text waits until there is something to read and returns where it lies, or why there will be nothing.
@@ -65,17 +70,12 @@ func (c *Conn) text() (a, b []byte, err error) {
 		}
 		s := c.state.Load() // before the tail: an EOF seen is an EOF behind all text
 		head, tail := c.in.head.Load(), c.in.tail.Load()
-		switch {
-		case s&closedRead != 0:
-			return nil, nil, io.EOF
-		case head != tail:
+		if head != tail && s&closedRead == 0 {
 			a, b = slices(*c.in.ring.Load(), head, int(tail-head))
 			return a, b, nil
-		case s&sawEOF != 0:
-			return nil, nil, io.EOF
-		case s&sawEnd != 0:
-			c.state.Or(resetReported)
-			return nil, nil, c.fail("read", os.NewSyscallError("read", ended(s)))
+		}
+		if err := c.unreadable(s); err != nil {
+			return nil, nil, err
 		}
 		select {
 		case <-c.in.ready:
@@ -97,8 +97,10 @@ func (c *Conn) took(n int) {
 
 // Write queues p, waiting for room where there is none.
 func (c *Conn) Write(p []byte) (n int, err error) {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
+	if err := c.out.lock.acquire(&c.out.deadline, c.writable); err != nil {
+		return 0, err
+	}
+	defer c.out.lock.release()
 	if len(p) == 0 {
 		return 0, c.writable()
 	}
@@ -115,16 +117,21 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// ReadFrom sends all that r has, read straight into the ring.
+// ReadFrom sends all that r has, read straight into the ring. Other writers wait for it.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
+	if err := c.out.lock.acquire(&c.out.deadline, c.writable); err != nil {
+		return 0, err
+	}
+	defer c.out.lock.release()
 	for {
 		a, _, err := c.room(readFromPiece)
 		if err != nil {
 			return n, err
 		}
 		k, err := r.Read(a)
+		if k < 0 || k > len(a) {
+			return n, errInvalidRead
+		}
 		if k > 0 {
 			c.put(k)
 			n += int64(k)
@@ -140,36 +147,16 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 
 const readFromPiece = 64 << 10
 
-// writable is why nothing can be written, or nil.
-func (c *Conn) writable() error {
-	s := c.state.Load()
-	switch {
-	case s&closed != 0:
-		return c.fail("write", net.ErrClosed)
-	case c.out.deadline.passed():
-		return c.fail("write", os.ErrDeadlineExceeded)
-	case s&closedWrite != 0:
-		return c.fail("write", os.NewSyscallError("write", syscall.EPIPE))
-	case s&sawEnd != 0:
-		err := syscall.Errno(syscall.EPIPE) // a write after the error has been told, as with the kernel
-		if c.state.Or(resetReported)&resetReported == 0 {
-			err, _ = ended(s).(syscall.Errno)
-		}
-		return c.fail("write", os.NewSyscallError("write", err))
-	}
-	return nil
-}
-
 // room waits until there is room for text and returns up to n bytes of it.
 func (c *Conn) room(n int) (a, b []byte, err error) {
 	for {
 		if err := c.writable(); err != nil {
 			return nil, nil, err
 		}
-		queued := c.out.tail.Load() - c.out.una.Load()
-		if size := c.out.size.Load(); queued < size {
+		una, tail := c.out.una.Load(), c.out.tail.Load()
+		if queued, size := tail-una, c.out.size.Load(); queued < size {
 			n = min(n, int(size-queued))
-			a, b = slices(c.grow(int(queued)+n), c.out.tail.Load(), n)
+			a, b = slices(c.grow(una, tail, n), tail, n)
 			return a, b, nil
 		}
 		c.out.waiting.Store(true)
@@ -189,23 +176,23 @@ func (c *Conn) put(n int) {
 
 const firstRing = 4 << 10
 
-// grow returns a send ring that holds n bytes.
-func (c *Conn) grow(n int) []byte {
+// grow returns a send ring that holds n bytes behind those of [una, tail).
+func (c *Conn) grow(una, tail uint32, n int) []byte {
+	queued := int(tail - una)
 	old := c.out.ring.Load()
 	size := firstRing
 	if old != nil {
-		if size = len(*old); size >= n {
+		if size = len(*old); size >= queued+n {
 			return *old
 		}
 	}
-	for size < n {
+	for size < queued+n {
 		size *= 4
 	}
 	ring := make([]byte, size)
 	if old != nil {
-		una, tail := c.out.una.Load(), c.out.tail.Load()
-		a, b := slices(*old, una, int(tail-una))
-		to, more := slices(ring, una, int(tail-una))
+		a, b := slices(*old, una, queued)
+		to, more := slices(ring, una, queued)
 		copyAll(to, more, a, b)
 	}
 	c.out.ring.Store(&ring)

@@ -1,0 +1,108 @@
+package socket
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+)
+
+// Dialer opens connections from a stack. Its DialContext fits http.Transport.
+type Dialer struct {
+	Stack *stack.Stack
+	// Local is the end to dial from: one of the stack's addresses, and a port; what is zero is chosen.
+	Local netip.AddrPort
+}
+
+// Dial connects from any of the stack's addresses.
+func Dial(s *stack.Stack, remote netip.AddrPort) (*Conn, error) {
+	return (&Dialer{Stack: s}).DialAddr(context.Background(), remote)
+}
+
+// DialContext connects to the address "host:port", where host is an IPv4 address: the stack resolves no names. When
+// ctx ends before the connection is open, nothing of it is left. When the stack is closed, it fails with
+// net.ErrClosed.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	remote, err := netip.ParseAddrPort(address)
+	if err != nil || network != "tcp" && network != "tcp4" {
+		err := &net.AddrError{Err: "needs tcp and an IPv4 address with a port", Addr: address}
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	c, err := d.DialAddr(ctx, remote)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// DialAddr is DialContext for an address that has been parsed.
+func (d *Dialer) DialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, error) {
+	c := newConn()
+	c.local, c.remote = d.Local, netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
+	if err := ctx.Err(); err != nil {
+		return nil, c.fail("dial", err)
+	}
+	if err := c.start(d.Stack); err != nil {
+		return nil, c.fail("dial", dialError(err))
+	}
+	select {
+	case <-c.open:
+	case <-ctx.Done():
+		c.abort()
+		return nil, c.fail("dial", ctx.Err())
+	}
+	switch s := c.state.Load(); {
+	case s&sawEnd == 0 || s&sawEOF != 0:
+		return c, nil
+	case reason(s) == 0:
+		return nil, c.fail("dial", net.ErrClosed)
+	default:
+		return nil, c.fail("dial", os.NewSyscallError("connect", reason(s)))
+	}
+}
+
+// start sends the SYN.
+func (c *Conn) start(s *stack.Stack) error {
+	local, remote := c.local, c.remote
+	if local.Addr().IsUnspecified() {
+		local = netip.AddrPortFrom(netip.Addr{}, local.Port())
+	}
+	if !ip.FromNetip(remote.Addr()).IsUnicast() { // MUST-46
+		return os.NewSyscallError("connect", syscall.ENETUNREACH)
+	}
+	if remote.Port() == 0 {
+		return os.NewSyscallError("connect", syscall.ECONNREFUSED)
+	}
+	started := make(chan error, 1)
+	err := s.Dial(local, remote, c, func(sc stack.Conn, err error) {
+		if err == nil {
+			c.attach(sc)
+		}
+		started <- err
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-started:
+		return err
+	case <-s.Closed():
+		return stack.ErrClosed
+	}
+}
+
+func dialError(err error) error {
+	switch err {
+	case stack.ErrClosed:
+		return net.ErrClosed
+	case stack.ErrAddrInUse:
+		return os.NewSyscallError("bind", syscall.EADDRINUSE)
+	case stack.ErrNotOurs, stack.ErrNoPort:
+		return os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)
+	}
+	return err
+}

@@ -1,0 +1,156 @@
+package socket
+
+import (
+	"net"
+	"time"
+
+	"github.com/tcpd-project/tcpd/pkg/stack"
+)
+
+// set calls f on the shard for a setter. On a connection that is over it does nothing, and that is no error.
+func (c *Conn) set(f func(stack.Conn)) error {
+	if err := c.unlessClosed(); err != nil {
+		return err
+	}
+	c.do(f)
+	return nil
+}
+
+func (c *Conn) unlessClosed() error {
+	if c.state.Load()&closed != 0 {
+		return c.fail("set", net.ErrClosed)
+	}
+	return nil
+}
+
+// SetLinger: with 0 Close aborts the connection with a RST; otherwise Close returns at once and what was written is
+// sent in the background, for which sec above 0 sets no limit of its own.
+func (c *Conn) SetLinger(sec int) error {
+	if sec == 0 {
+		c.state.Or(lingerZero)
+	} else {
+		c.state.And(^lingerZero)
+	}
+	return c.unlessClosed()
+}
+
+// SetNoDelay turns Nagle's algorithm off, or on.
+func (c *Conn) SetNoDelay(noDelay bool) error {
+	return c.set(func(sc stack.Conn) { sc.SetNoDelay(noDelay) })
+}
+
+// keepAlive is how an idle connection is probed; times not set are the stack's.
+type keepAlive struct {
+	chosen         bool
+	idle, interval time.Duration
+	count          uint8
+}
+
+func (c *Conn) keepAliveTimes(sc stack.Conn) *keepAlive {
+	k := &c.keep
+	if !k.chosen {
+		k.chosen = true
+		k.idle, k.interval, k.count = sc.KeepAliveTimes()
+	}
+	return k
+}
+
+// SetKeepAlive turns the probing of an idle connection on, or off.
+func (c *Conn) SetKeepAlive(on bool) error {
+	return c.set(func(sc stack.Conn) {
+		if !on {
+			sc.SetKeepAlive(0, 0, 0)
+			return
+		}
+		k := c.keepAliveTimes(sc)
+		sc.SetKeepAlive(k.idle, k.interval, k.count)
+	})
+}
+
+// SetKeepAlivePeriod turns keep-alive on with d as both the idle time and the interval between probes.
+func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
+	return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: d, Interval: d, Count: -1})
+}
+
+// What net.KeepAliveConfig says of zero fields.
+const (
+	keepAliveTime  = 15 * time.Second
+	keepAliveCount = 9
+)
+
+// SetKeepAliveConfig sets keep-alive as net.KeepAliveConfig describes it: zero fields are 15 s, 15 s and 9; negative
+// ones leave what there is.
+func (c *Conn) SetKeepAliveConfig(cfg net.KeepAliveConfig) error {
+	if !cfg.Enable {
+		return c.SetKeepAlive(false)
+	}
+	return c.set(func(sc stack.Conn) {
+		k := c.keepAliveTimes(sc)
+		choose(&k.idle, cfg.Idle)
+		choose(&k.interval, cfg.Interval)
+		switch {
+		case cfg.Count == 0:
+			k.count = keepAliveCount
+		case cfg.Count > 0:
+			k.count = uint8(min(cfg.Count, 255))
+		}
+		sc.SetKeepAlive(k.idle, k.interval, k.count)
+	})
+}
+
+func choose(v *time.Duration, set time.Duration) {
+	switch {
+	case set == 0:
+		*v = keepAliveTime
+	case set > 0:
+		*v = set
+	}
+}
+
+// minBuffer is the least size of a buffer in bytes, as Linux has one.
+const minBuffer = 4 << 10
+
+// SetReadBuffer sets the most bytes of text kept unread: 4 KiB at least, and two units of the scaled window, since
+// that of less would never open.
+func (c *Conn) SetReadBuffer(bytes int) error {
+	return c.set(func(sc stack.Conn) {
+		sc.SetBuffers(0, max(bytes, minBuffer, 2<<sc.Info().ReceiveScale))
+		c.in.size.Store(uint32(sc.ReceiveBuffer()))
+	})
+}
+
+// SetWriteBuffer sets the most bytes of text queued, 4 KiB at least.
+func (c *Conn) SetWriteBuffer(bytes int) error {
+	return c.set(func(sc stack.Conn) {
+		sc.SetBuffers(max(bytes, minBuffer), 0)
+		c.publish(sc)
+	})
+}
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.unlessClosed(); err != nil {
+		return err
+	}
+	c.in.deadline.set(t)
+	c.out.deadline.set(t)
+	return nil
+}
+
+// SetReadDeadline sets the time after which Read fails with os.ErrDeadlineExceeded.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if err := c.unlessClosed(); err != nil {
+		return err
+	}
+	c.in.deadline.set(t)
+	return nil
+}
+
+// SetWriteDeadline sets the time after which Write fails with os.ErrDeadlineExceeded.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if err := c.unlessClosed(); err != nil {
+		return err
+	}
+	c.out.deadline.set(t)
+	return nil
+}
