@@ -1,0 +1,191 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/tcpd-project/tcpd/pkg/socket"
+)
+
+// site runs the web server on one stack, and returns a client on the other.
+func site(t *testing.T, srv *http.Server) *http.Client {
+	t.Helper()
+	n := newWire(t)
+	l, err := socket.Listen(n.server, netip.AddrPortFrom(server, 80))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	transport := &http.Transport{DialContext: (&socket.Dialer{Stack: n.client}).DialContext}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = srv.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serving ended with %v", err)
+		}
+	})
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
+func get(t *testing.T, c *http.Client, path string) (*http.Response, string) {
+	t.Helper()
+	r, err := c.Get("http://" + server.String() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, string(body)
+}
+
+func TestHello(t *testing.T) {
+	c := site(t, NewHTTP(nil, nil))
+	for range 2 { // on one connection
+		r, body := get(t, c, "/hello")
+		if kind := r.Header.Get("Content-Type"); r.StatusCode != 200 || kind != "text/plain; charset=utf-8" || body != "hello\n" {
+			t.Errorf("%s, %q, %q", r.Status, kind, body)
+		}
+	}
+}
+
+// TestFrontPage: callers are told their own connection.
+func TestFrontPage(t *testing.T) {
+	c := site(t, NewHTTP(nil, nil))
+	r, body := get(t, c, "/")
+	if kind := r.Header.Get("Content-Type"); r.StatusCode != 200 || kind != "text/plain; charset=utf-8" {
+		t.Errorf("%s, %q", r.Status, kind)
+	}
+	for _, want := range []string{
+		`you +10\.7\.0\.1:\d+`, `tcpd +10\.7\.0\.2:80`, `state +ESTABLISHED`, `MSS +1448 bytes to you, 1448 from you`,
+		`window scale +\d+ yours, \d+ ours`, `timestamps +agreed`, `round trip +\S+, of the handshake`,
+		`congestion +reno, window \d+ bytes`,
+	} {
+		if !regexp.MustCompile(`(?m)^  ` + want).MatchString(body) {
+			t.Errorf("the page lacks %s:\n%s", want, body)
+		}
+	}
+	if _, body := get(t, c, "/"); !regexp.MustCompile(`round trip +\S+ smoothed`).MatchString(body) {
+		t.Errorf("the second page has no smoothed round trip:\n%s", body)
+	}
+}
+
+// TestFrontPageOfAnother: over a connection that is not ours there is nothing to tell.
+func TestFrontPageOfAnother(t *testing.T) {
+	w := httptest.NewRecorder()
+	NewHTTP(nil, nil).Handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusInternalServerError {
+		t.Errorf("status %d", w.Code)
+	}
+}
+
+func TestMethodsAndPaths(t *testing.T) {
+	for _, files := range []bool{false, true} {
+		srv := NewHTTP(nil, nil)
+		if files {
+			srv = NewHTTP(fstest.MapFS{"a": {Data: []byte("A")}}, nil)
+		}
+		for _, test := range []struct {
+			method, path string
+			want         int
+		}{
+			{"GET", "/hello", 200}, {"HEAD", "/hello", 200}, {"POST", "/hello", 405}, {"DELETE", "/", 405},
+			{"GET", "/hello/", 404}, {"GET", "/no/such", 404},
+		} {
+			w := httptest.NewRecorder()
+			srv.Handler.ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
+			if w.Code != test.want {
+				t.Errorf("files %v: %s %s: status %d, want %d", files, test.method, test.path, w.Code, test.want)
+			}
+		}
+	}
+}
+
+func TestFiles(t *testing.T) {
+	big := payload(3, 5<<20)
+	c := site(t, NewHTTP(fstest.MapFS{
+		"a.txt":           {Data: []byte("A")},
+		"dir/b.txt":       {Data: []byte("B")},
+		"page/index.html": {Data: []byte("<p>page")},
+		".secret":         {Data: []byte("S")},
+		"dir/.git/config": {Data: []byte("S")},
+		"hello":           {Data: []byte("not this one")},
+		"big":             {Data: big},
+	}, nil))
+	for path, want := range map[string]string{
+		"/a.txt": "200 A", "/dir/b.txt": "200 B", "/page/": "200 <p>page", "/big": "200 " + string(big), "/hello": "200 hello\n",
+		"/dir/": "404", "/dir": "404", "/.secret": "404", "/dir/.git/config": "404", "/../a.txt": "404", "/none": "404",
+	} {
+		r, body := get(t, c, path)
+		got := fmt.Sprint(r.StatusCode, " ", body)
+		if r.StatusCode == 404 {
+			got = "404"
+		}
+		if got != want && !(path == "/../a.txt" && got == "200 A") { // the client may have cleaned it
+			t.Errorf("%s: %.60q, want %.60q", path, got, want)
+		}
+	}
+}
+
+// TestFilesStayInside: a link out of the directory leads nowhere.
+func TestFilesStayInside(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/etc/passwd", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/file", payload(4, 3<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	c := site(t, NewHTTP(root.FS(), log.New(io.Discard, "", 0)))
+	if r, body := get(t, c, "/file"); r.StatusCode != 200 || body != string(payload(4, 3<<20)) {
+		t.Errorf("%s, %d bytes", r.Status, len(body))
+	}
+	if r, body := get(t, c, "/link"); r.StatusCode == 200 || strings.Contains(body, "root:") {
+		t.Errorf("%s:\n%s", r.Status, body)
+	}
+}
+
+// TestSlowHeader: who opens a connection and does not ask is not waited for without end.
+func TestSlowHeader(t *testing.T) {
+	srv := NewHTTP(nil, nil)
+	if srv.ReadHeaderTimeout <= 0 || srv.IdleTimeout <= 0 {
+		t.Fatalf("time-outs %v and %v", srv.ReadHeaderTimeout, srv.IdleTimeout)
+	}
+	srv.ReadHeaderTimeout = 50 * time.Millisecond
+	c := site(t, srv)
+	conn, err := c.Transport.(*http.Transport).DialContext(context.Background(), "tcp", net.JoinHostPort(server.String(), "80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost:"); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(conn); err != nil {
+		t.Errorf("%d bytes, then %v, want the end of the connection", len(rest), err)
+	}
+}
