@@ -146,8 +146,8 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, fin bool) bool {
 		return false
 	case n == queued && (fin || flight == 0 || c.is(factNoDelay)):
 		return true
-	case n < mss:
-		return flight == 0 && n >= c.snd.maxWnd/2
+	case n < mss: // what was worth sending once, as a probe perhaps, is worth sending again
+		return flight == 0 && n >= c.snd.maxWnd/2 || c.snd.nxt.Less(c.snd.max)
 	case n < queued && n < min(most, c.cw.Cwnd/4, c.snd.maxWnd/4):
 		return flight < 2*mss
 	}
