@@ -1,0 +1,216 @@
+package tcp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// snapshotVersion is the first byte of an encoded connection.
+const snapshotVersion = 1
+
+var errSnapshot = errors.New("tcp: not an encoded connection")
+
+// Encode appends the connection to b: its record, the text in its rings and the list of what is out of order. A
+// half-open or a TIME-WAIT is encoded as the connection that it unpacks to. No text may wait for Store. Rings that
+// another goroutine looks at are copied: who decodes has them for himself.
+func (c *Conn) Encode(x *Env, b []byte) []byte {
+	k := codec{b: append(b, snapshotVersion, byte(c.state))}
+	c.fields(&k)
+	c.attachments(x, &k)
+	return k.b
+}
+
+// Decode makes c the connection that was encoded into b. What it held before must have been freed. Without memory, or
+// when b is damaged, c holds nothing and is not to be used.
+func (c *Conn) Decode(x *Env, b []byte) error {
+	if len(b) < 2 || b[0] != snapshotVersion || fsm.State(b[1]) < fsm.Closed || fsm.State(b[1]) > fsm.TimeWait {
+		return errSnapshot
+	}
+	*c = Conn{state: fsm.State(b[1])}
+	k := codec{b: b[2:], reading: true}
+	c.fields(&k)
+	if k.err == nil && (int(c.profile) >= len(x.Settings) || c.snd.mss == 0) {
+		k.err = errSnapshot
+	}
+	if k.err == nil {
+		c.attachments(x, &k)
+	}
+	for _, check := range []func(*Env) error{c.checkSend, c.checkReceive, c.checkHoles} {
+		if k.err == nil {
+			k.err = check(x)
+		}
+	}
+	if k.err != nil || len(k.b) != 0 {
+		c.Free(x)
+		return fmt.Errorf("%w: %w", errSnapshot, k.err)
+	}
+	return nil
+}
+
+// codec writes fields to b, or reads them from it: one list of the fields serves both ways.
+type codec struct {
+	b       []byte
+	reading bool
+	err     error
+}
+
+func word[T ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~int64 | ~int](k *codec, v *T) {
+	if !k.reading {
+		k.b = binary.AppendUvarint(k.b, uint64(*v))
+		return
+	}
+	u, n := binary.Uvarint(k.b)
+	if n <= 0 || uint64(T(u)) != u {
+		k.b, k.err = nil, errSnapshot
+		return
+	}
+	*v, k.b = T(u), k.b[n:]
+}
+
+// text writes or reads n bytes of a ring from the sequence number at.
+func (k *codec) text(r *ring, at seq.Num, n int) {
+	if n == 0 || k.err != nil {
+		return
+	}
+	if n < 0 || n > len(r.buf) || k.reading && n > len(k.b) {
+		k.err = errSnapshot
+		return
+	}
+	if k.reading {
+		r.put(at, k.b[:n])
+		k.b = k.b[n:]
+		return
+	}
+	a, b := r.slices(at, n)
+	k.b = append(append(k.b, a...), b...)
+}
+
+// fields lists every field of the record but the state and the three handles.
+func (c *Conn) fields(k *codec) {
+	word(k, &c.profile)
+	word(k, &c.retries)
+	word(k, &c.backoff)
+	word(k, &c.facts)
+	c.snd.fields(k)
+	c.rcv.fields(k)
+	word(k, &c.rtt.srtt)
+	word(k, &c.rtt.rttvar)
+	word(k, &c.rtt.min)
+	word(k, &c.rtt.seq)
+	word(k, &c.rtt.at)
+	word(k, &c.cw.Cwnd)
+	word(k, &c.cw.Ssthresh)
+	word(k, &c.cw.MSS)
+	for i := range c.cw.Priv {
+		word(k, &c.cw.Priv[i])
+	}
+	for i := range c.timer {
+		word(k, &c.timer[i])
+	}
+	word(k, &c.events)
+	word(k, &c.ts.recent)
+	word(k, &c.ts.offset)
+	word(k, &c.ts.at)
+	word(k, &c.keep.idle)
+	word(k, &c.keep.interval)
+	word(k, &c.keep.count)
+	word(k, &c.challenge)
+	word(k, &c.heard)
+	word(k, &c.count.segsIn)
+	word(k, &c.count.segsOut)
+	word(k, &c.count.retransmits)
+	word(k, &c.count.bytesIn)
+	word(k, &c.count.bytesOut)
+}
+
+func (s *sendSpace) fields(k *codec) {
+	word(k, &s.una)
+	word(k, &s.nxt)
+	word(k, &s.max)
+	word(k, &s.iss)
+	word(k, &s.end)
+	word(k, &s.wl1)
+	word(k, &s.wl2)
+	word(k, &s.wnd)
+	word(k, &s.maxWnd)
+	word(k, &s.buf)
+	word(k, &s.mss)
+	word(k, &s.frame)
+	word(k, &s.scale)
+	word(k, &s.dupAcks)
+	word(k, &s.recover)
+}
+
+func (r *receiveSpace) fields(k *codec) {
+	word(k, &r.nxt)
+	word(k, &r.irs)
+	word(k, &r.adv)
+	word(k, &r.acked)
+	word(k, &r.read)
+	word(k, &r.stored)
+	word(k, &r.finAt)
+	word(k, &r.buf)
+	word(k, &r.mss)
+	word(k, &r.scale)
+	word(k, &r.acks)
+	word(k, &r.quick)
+}
+
+// attachments is what lies in Memory: the rings with their text, and the runs out of order.
+func (c *Conn) attachments(x *Env, k *codec) {
+	if r := k.ring(x, &c.snd.ring, c.firstText()); r != nil {
+		k.text(r, c.firstText(), int(int32(seq.Max(c.snd.end, c.firstText())-c.firstText())))
+	}
+	r := k.ring(x, &c.rcv.ring, c.rcv.read)
+	if r != nil {
+		k.text(r, c.rcv.read, int(int32(c.rcv.stored-c.rcv.read)))
+	}
+	k.holes(x, &c.rcv.holes, r)
+}
+
+// ring writes or reads the size of a ring, as a logarithm; 0 is none.
+func (k *codec) ring(x *Env, h *handle, from seq.Num) *ring {
+	log := uint8(0)
+	if *h != 0 {
+		log = uint8(bits.Len(uint(len(x.Memory.ring(*h).buf) - 1)))
+	}
+	if word(k, &log); log == 0 || k.err != nil {
+		return nil
+	}
+	if k.reading && (log < minRingLog || log > maxRingLog || !x.Memory.ensure(h, 1<<log, from)) {
+		k.err = errSnapshot
+		return nil
+	}
+	return x.Memory.ring(*h)
+}
+
+// holes writes or reads the runs beyond a hole, each with its text in r.
+func (k *codec) holes(x *Env, h *handle, r *ring) {
+	n := uint8(0)
+	if *h != 0 {
+		n = uint8(x.Memory.holes[*h].n) + 1
+	}
+	if word(k, &n); n == 0 || k.err != nil {
+		return
+	}
+	if int(n) > maxHoles+1 || r == nil && n > 1 {
+		k.err = errSnapshot
+		return
+	}
+	list := x.Memory.holesOf(h)
+	list.n = int(n) - 1
+	word(k, &list.latest)
+	for i := range list.run[:list.n] {
+		word(k, &list.run[i].From)
+		word(k, &list.run[i].To)
+		k.text(r, list.run[i].From, int(int32(list.run[i].To-list.run[i].From)))
+	}
+	if list.latest < 0 || list.latest >= maxHoles {
+		k.err = errSnapshot
+	}
+}
