@@ -1,0 +1,217 @@
+package tcptest
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/seq"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// watcher holds every segment against what RFC 9293 lets a host send, given what has reached it.
+type watcher struct {
+	world *World
+	ends  map[stack.Flow]*end
+}
+
+// end is one end of a connection, as the wire knows it.
+type end struct {
+	host *Host
+	flow stack.Flow
+	peer *end
+
+	life  int // incarnations: SYNs with a new sequence number
+	knows int // the peer's incarnation that this end has answered
+	syn   tcp.Segment
+	iss   seq.Num
+	max   seq.Num // the end of all that was sent
+	fin   bool    // a FIN was sent, at max-1
+
+	came    seq.Num // the end of all of the peer's that has reached this end
+	gotFIN  bool    // the peer's FIN has reached this end
+	edge    seq.Num // the right edge that this end has advertised
+	granted seq.Num // the right edge of the peer's that has reached this end
+	synCame bool    // the peer's SYN has reached this end
+}
+
+func newWatcher(w *World) *watcher { return &watcher{world: w, ends: map[stack.Flow]*end{}} }
+
+// of returns the sending end of a frame.
+func (w *watcher) of(f *Frame) *end {
+	e := w.ends[f.Flow]
+	if e == nil {
+		e = &end{host: f.Src, flow: f.Flow}
+		back := stack.Flow{Local: f.Flow.Remote, Remote: f.Flow.Local, LocalPort: f.Flow.RemotePort, RemotePort: f.Flow.LocalPort}
+		e.peer = &end{host: f.Dst, flow: back, peer: e}
+		w.ends[f.Flow], w.ends[back] = e, e.peer
+	}
+	return e
+}
+
+func (w *watcher) fail(f *Frame, format string, args ...any) {
+	w.world.fail("%s sends %s: "+format, append([]any{f.Src.Name, w.world.Log.segment(f)}, args...)...)
+}
+
+// sent looks at a segment that leaves its host.
+func (w *watcher) sent(f *Frame) {
+	e, g := w.of(f), &f.Seg
+	f.end = e
+	if g.Flags&tcp.SYN != 0 && (e.life == 0 || g.Seq != e.iss) {
+		e.begin(g)
+	}
+	f.life = e.life
+	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK != 0 && g.Ack == e.peer.iss+1 {
+		e.meet()
+	}
+	if g.Flags&tcp.ACK != 0 && e.synCame && g.Ack == e.peer.iss+1 {
+		e.meet()
+	}
+	w.options(f, e)
+	if g.Flags&tcp.RST != 0 || e.life == 0 || e.knows != e.peer.life && g.Flags&tcp.ACK != 0 {
+		return // of no connection, or of one that has made room for another
+	}
+	w.stream(f, e)
+	if g.Flags&tcp.ACK != 0 {
+		w.acknowledges(f, e)
+	}
+}
+
+// begin is a new incarnation of this end.
+func (e *end) begin(g *tcp.Segment) {
+	e.life++
+	e.syn, e.iss, e.max, e.fin = *g, g.Seq, g.Seq, false
+	e.syn.Text = nil
+	e.peer.came, e.peer.gotFIN, e.peer.synCame = g.Seq, false, false
+	e.granted, e.knows = 0, 0
+}
+
+// meet notes that this end answers the peer's present incarnation.
+func (e *end) meet() {
+	if e.knows != e.peer.life {
+		e.knows = e.peer.life
+		e.edge = e.peer.iss + 1
+		if e.syn.Flags&tcp.ACK == 0 { // our SYN promised this much
+			e.edge = e.edge.Add(uint32(e.syn.Window))
+		}
+	}
+}
+
+// agreed reports whether both SYNs carried the option.
+func (e *end) agreed(o tcp.Has) bool { return e.syn.Options.Has&e.peer.syn.Options.Has&o != 0 }
+
+func (e *end) scaled(g *tcp.Segment) uint32 {
+	if g.Flags&tcp.SYN != 0 || !e.agreed(tcp.HasWindowScale) {
+		return uint32(g.Window)
+	}
+	return uint32(g.Window) << e.syn.Options.WindowScale
+}
+
+// stream checks the segment's place in the send sequence space.
+func (w *watcher) stream(f *Frame, e *end) {
+	g := &f.Seg
+	n := uint32(len(g.Text))
+	switch {
+	case g.Seq+1 == e.iss && n == 0: // a keep-alive before anything was sent
+	case g.Seq.Less(e.iss):
+		w.fail(f, "before its SYN")
+	case e.max.Less(g.Seq) && g.Flags&tcp.SYN == 0:
+		w.fail(f, "leaves out %d..%d", e.max-e.iss, g.Seq-e.iss)
+	case e.fin && (e.max.Less(g.End()) || g.Flags&tcp.FIN != 0 && g.End() != e.max):
+		w.fail(f, "its FIN was at %d", e.max-1-e.iss)
+	case n > 0 && e.granted.Less(g.Seq.Add(n)) && n > 1:
+		w.fail(f, "%d beyond the window, which ends at %d", g.Seq.Add(n)-e.granted, e.granted-e.iss)
+	}
+	if n > 0 {
+		w.size(f, e)
+		w.content(f, e)
+	}
+	e.max = seq.Max(e.max, g.End())
+	e.fin = e.fin || g.Flags&tcp.FIN != 0
+}
+
+// size holds the text against the peer's MSS (RFC 6691: options are taken off).
+func (w *watcher) size(f *Frame, e *end) {
+	mss := 536
+	if e.peer.syn.Options.Has&tcp.HasMSS != 0 {
+		mss = int(e.peer.syn.Options.MSS)
+	}
+	options := len(f.Packet) - len(f.Seg.Text) - 40
+	n := len(f.Seg.Text)
+	if f.GSO != 0 {
+		if n <= int(f.GSO) {
+			w.fail(f, "a superframe of one segment")
+		}
+		n = int(f.GSO)
+	}
+	if n+options > mss {
+		w.fail(f, "the peer's MSS is %d, options are %d", mss, options)
+	}
+}
+
+// content compares the text with what the users write.
+func (w *watcher) content(f *Frame, e *end) {
+	p := newPattern(e.flow, uint64(f.Seg.Seq-e.iss-1))
+	if k := p.compare(f.Seg.Text); k >= 0 {
+		w.fail(f, "byte %d is not what was written", k)
+	}
+}
+
+// acknowledges checks ACK and window.
+func (w *watcher) acknowledges(f *Frame, e *end) {
+	g := &f.Seg
+	if g.Ack.Less(e.peer.iss) || e.came.Less(g.Ack) {
+		w.fail(f, "up to %d has come", e.came-e.peer.iss)
+		return
+	}
+	if e.peer.fin && g.Ack == e.peer.max {
+		return // no text can follow: the window says nothing
+	}
+	right := g.Ack.Add(e.scaled(g))
+	if right.Less(e.edge) {
+		w.fail(f, "the right edge goes back from %d to %d", e.edge-e.peer.iss, right-e.peer.iss)
+	}
+	e.edge = seq.Max(e.edge, right)
+}
+
+// options checks which options a segment carries.
+func (w *watcher) options(f *Frame, e *end) {
+	g := &f.Seg
+	const onlySYN = tcp.HasMSS | tcp.HasWindowScale | tcp.HasSACKPermitted
+	has := g.Options.Has
+	switch {
+	case g.Flags&(tcp.SYN|tcp.RST) == 0 && has&onlySYN != 0:
+		w.fail(f, "an option of a SYN")
+	case g.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN|tcp.ACK && e.knows == e.peer.life &&
+		has&^e.peer.syn.Options.Has&(tcp.HasWindowScale|tcp.HasTimestamps|tcp.HasSACKPermitted) != 0:
+		w.fail(f, "an option that the peer's SYN has not")
+	case g.Flags&tcp.RST == 0 && g.Flags&tcp.SYN == 0 && e.life > 0 && e.knows == e.peer.life &&
+		(has&tcp.HasTimestamps != 0) != e.agreed(tcp.HasTimestamps):
+		w.fail(f, "timestamps were agreed: %v", e.agreed(tcp.HasTimestamps))
+	case g.Flags&tcp.ACK == 0 && g.Options.TSEcr != 0:
+		w.fail(f, "TSecr without ACK")
+	case g.Options.Blocks > 0 && !e.agreed(tcp.HasSACKPermitted):
+		w.fail(f, "SACK was not agreed")
+	case g.Flags == 0 || g.Flags&(tcp.SYN|tcp.FIN) == tcp.SYN|tcp.FIN || g.Flags&(tcp.SYN|tcp.RST) == tcp.SYN|tcp.RST:
+		w.fail(f, "flags")
+	}
+}
+
+// arrived looks at a frame that a host has read.
+func (w *watcher) arrived(h *Host, f *Frame) {
+	if f.corrupted || f.end == nil || f.end.life != f.life || f.Seg.Flags&tcp.RST != 0 {
+		return
+	}
+	from, e, g := f.end, f.end.peer, &f.Seg
+	if g.Flags&tcp.SYN != 0 {
+		e.synCame = true
+	}
+	e.came = seq.Max(e.came, g.End())
+	if g.Flags&tcp.ACK != 0 && from.knows == e.life {
+		right := g.Ack.Add(from.scaled(g))
+		if e.granted == 0 {
+			e.granted = right
+		}
+		e.granted = seq.Max(e.granted, right)
+	}
+	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK == 0 && e.granted == 0 && e.life > 0 {
+		e.granted = e.iss.Add(1 + uint32(g.Window)) // simultaneous open
+	}
+}

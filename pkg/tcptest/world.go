@@ -1,0 +1,152 @@
+package tcptest
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+)
+
+// World is a number of hosts on paths, and a clock.
+type World struct {
+	Log  *Log
+	Rand *rand.Rand // for the network and the users alike: one source, so one seed
+
+	// Export has every connection encoded and decoded at random turns. It draws on a source of its own, so that the
+	// trace is to be the same as without.
+	Export *rand.Rand
+
+	now    mono.Time
+	events events
+	count  uint64
+	hosts  []*Host
+	paths  map[[2]*Host]*Path
+	watch  *watcher
+	users  map[stack.Flow]*User // the last of each flow
+	err    error
+
+	Turns, Segments, Exports int
+}
+
+// event is something that happens at a time; those of the same time, in the order in which they were made.
+type event struct {
+	at  mono.Time
+	seq uint64
+	run func()
+}
+
+type events []event
+
+func (e events) Len() int      { return len(e) }
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+}
+func (e *events) Push(x any) { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	old := *e
+	x := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*e = old[:len(old)-1]
+	return x
+}
+
+// NewWorld returns an empty world whose clock stands at an hour after boot.
+func NewWorld(seed uint64) *World {
+	w := &World{Rand: rand.New(rand.NewPCG(seed, 0x74637064)), now: mono.Time(3600 * mono.Second), paths: map[[2]*Host]*Path{}, users: map[stack.Flow]*User{}}
+	w.Log = newLog(w)
+	w.watch = newWatcher(w)
+	return w
+}
+
+// Now is the world's clock.
+func (w *World) Now() mono.Time { return w.now }
+
+// Err is the first thing that went wrong.
+func (w *World) Err() error { return w.err }
+
+// fail notes the first thing that went wrong; nothing happens after it.
+func (w *World) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf("%v: "+format, append([]any{w.Log.clock()}, args...)...)
+		w.Log.note("FAILED: %v", w.err)
+	}
+}
+
+// After has run called after d.
+func (w *World) After(d mono.Duration, run func()) {
+	w.count++
+	heap.Push(&w.events, event{w.now.Add(d), w.count, run})
+}
+
+// next is when something happens next, or mono.Never.
+func (w *World) next() mono.Time {
+	at := mono.Never
+	if len(w.events) > 0 {
+		at = w.events[0].at
+	}
+	for _, h := range w.hosts {
+		for _, t := range h.due {
+			at = min(at, t)
+		}
+	}
+	return at
+}
+
+// Step moves the clock to the next thing that happens, and has all of that time happen. It reports false when nothing
+// ever will, or when something went wrong.
+func (w *World) Step() bool { return w.stepUntil(mono.Never - 1) }
+
+func (w *World) stepUntil(end mono.Time) bool {
+	at := w.next()
+	if at > end || w.err != nil {
+		return false
+	}
+	w.now = max(w.now, at)
+	for len(w.events) > 0 && w.events[0].at <= w.now {
+		heap.Pop(&w.events).(event).run()
+	}
+	for _, h := range w.hosts {
+		for q := range h.due {
+			if h.due[q] <= w.now {
+				h.turn(q)
+			}
+		}
+	}
+	return w.err == nil
+}
+
+// Run lets d pass.
+func (w *World) Run(d mono.Duration) {
+	end := w.now.Add(d)
+	for w.stepUntil(end) {
+	}
+	if w.err == nil {
+		w.now = end
+	}
+}
+
+// RunOut goes on until nothing happens any more, at most for limit steps and for longest.
+func (w *World) RunOut(limit int, longest mono.Duration) {
+	end := w.now.Add(longest)
+	for range limit {
+		if !w.stepUntil(end) {
+			if w.next() != mono.Never {
+				w.fail("after %v something is still to happen", longest)
+			}
+			return
+		}
+	}
+	w.fail("a livelock: no end after %d steps", limit)
+}
+
+// CheckIdle sees to it that nothing is left of any connection.
+func (w *World) CheckIdle() {
+	for _, h := range w.hosts {
+		if err := h.Stack.Idle(); err != nil {
+			w.fail("%s: %v", h.Name, err)
+		}
+	}
+}
