@@ -17,6 +17,9 @@ func TestNowIsClockMonotonic(t *testing.T) {
 func TestNowFollowsABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := Now()
+		if from <= 0 {
+			t.Errorf("the bubble began at %d: before the zero Time, which means never", from)
+		}
 		time.Sleep(time.Hour)
 		if d := Now().Sub(from); d != time.Hour {
 			t.Errorf("an hour of the bubble was %v", d)
