@@ -433,4 +433,3 @@ func ended(c fullConn) bool {
 	}
 	return kernelEnded(c.(*net.TCPConn))
 }
-
