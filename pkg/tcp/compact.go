@@ -96,13 +96,11 @@ func (h *HalfOpen) Deadline() mono.Time { return h.deadline }
 type TimeWait struct {
 	sndNxt, rcvNxt     seq.Num
 	tsRecent, tsOffset uint32
-	deadline           uint32 // ms of the monotonic clock
+	deadline           uint32 // ms of the monotonic clock, rounded up
 	timestamps         bool
 	profile            uint8
-	challenge          uint16 // half seconds of the monotonic clock: no challenge ACK within this one
+	challenge          uint16 // no challenge ACK before: half seconds before the deadline
 }
-
-const challengeUnit = mono.Time(challengeInterval)
 
 // PackTimeWait packs c into t, if c is in TIME-WAIT, let go by its user, and has nothing to send.
 func (c *Conn) PackTimeWait(t *TimeWait) bool {
@@ -111,8 +109,8 @@ func (c *Conn) PackTimeWait(t *TimeWait) bool {
 	}
 	*t = TimeWait{
 		sndNxt: c.snd.max, rcvNxt: c.rcv.nxt, tsRecent: c.ts.recent, tsOffset: c.ts.offset,
-		deadline: clockMS(c.timer[timerWait]), timestamps: c.is(factTimestamps), profile: c.profile,
-		challenge: uint16(c.challenge / challengeUnit),
+		deadline: clockMS(c.timer[timerWait].Add(mono.Millisecond - 1)), timestamps: c.is(factTimestamps), profile: c.profile,
+		challenge: uint16(max(0, min(c.timer[timerWait].Sub(c.challenge)/challengeInterval, 1<<16-1))),
 	}
 	return true
 }
@@ -130,13 +128,12 @@ func (t *TimeWait) Unpack(_ *Env, now mono.Time, c *Conn) {
 		read: t.rcvNxt - 1, stored: t.rcvNxt - 1, finAt: t.rcvNxt - 1, buf: 65535, mss: defaultMSS}
 	c.ts.recent, c.ts.offset = t.tsRecent, t.tsOffset
 	c.timer[timerWait] = t.Deadline(now)
-	if uint16(now/challengeUnit)-t.challenge > 1<<15 || uint16(now/challengeUnit) == t.challenge {
-		c.challenge = (now/challengeUnit + 1) * challengeUnit
-	}
+	c.challenge = c.timer[timerWait].Add(-challengeInterval * mono.Duration(t.challenge))
 }
 
 // Deadline is the end of 2 MSL.
 func (t *TimeWait) Deadline(now mono.Time) mono.Time {
+	now -= now % mono.Time(mono.Millisecond)
 	return now.Add(mono.Duration(int32(t.deadline-clockMS(now))) * mono.Millisecond)
 }
 
