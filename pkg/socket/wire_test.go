@@ -26,8 +26,10 @@ const patience = 2 * time.Minute
 var (
 	serverAddr = netip.MustParseAddr("10.1.0.1")
 	clientAddr = netip.MustParseAddr("10.2.0.1")
-	webPort    = netip.AddrPortFrom(serverAddr, 80)
+	webPort    = webPortOf(serverAddr)
 )
+
+func webPortOf(a netip.Addr) netip.AddrPort { return netip.AddrPortFrom(a, 80) }
 
 // shape is how a wire is built. The zero shape has one queue and superframes.
 type shape struct {
@@ -53,6 +55,7 @@ var shapes = []shape{{queues: 1}, {queues: 1, plain: true}, {queues: 2}, {queues
 type wire struct {
 	testing.TB
 	server, client *stack.Stack
+	inject         func(packet []byte) // writes to the server, past the client
 }
 
 // newWire starts two stacks; they are closed when the test ends, or by close.
@@ -67,7 +70,7 @@ func newWire(t testing.TB, s shape) *wire {
 			b.Queues[i] = s.wrap(q)
 		}
 	}
-	w := &wire{TB: t}
+	w := &wire{TB: t, inject: func(p []byte) { b.Queues[0].Write(&link.Packet{Head: p}) }}
 	w.server = newStack(t, a, "10.1.0.1/16", s)
 	w.client = newStack(t, b, "10.2.0.1/16", s)
 	t.Cleanup(w.close)
