@@ -121,5 +121,6 @@ func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment) {
 	if c.is(factFinQueued) && !c.is(factFinAcked) && c.snd.end.Less(g.Ack) {
 		c.set(factFinAcked)
 		c.fire(x, now, fsm.FINAcked)
+		c.signal(Finished)
 	}
 }

@@ -235,6 +235,7 @@ const (
 	Refused                        // the peer refused it
 	Unreachable                    // an ICMP hard error while opening
 	TimedOut                       // the peer no longer answers
+	Finished                       // our FIN was acknowledged: the peer has all that was sent
 	Ended                          // the connection is gone, for one of these reasons or in good order
 )
 
