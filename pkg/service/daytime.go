@@ -11,16 +11,22 @@ import (
 type Daytime struct{ Now func() time.Time }
 
 // Ready implements stack.Handler.
+//
+// The line goes out with a FIN, but the connection is let go only when the line has been acknowledged: text that comes
+// before is thrown away, as the RFC has it, where after Close it would bring a RST, and the line might be lost. Without
+// Close, a caller who never closes would be kept in FIN-WAIT-2 for ever.
 func (d Daytime) Ready(c stack.Conn, e tcp.Events) {
-	if e&tcp.Opened != 0 {
-		c.Write([]byte(d.Now().Format("Monday, January 2, 2006 15:04:05-MST\r\n")))
-		c.CloseWrite()
-	}
 	if e&tcp.Ended != 0 {
 		return
 	}
 	for p := c.Next(); len(p) > 0; p = c.Next() {
 		c.Consume(len(p))
 	}
-	closeAfterPeer(c)
+	switch {
+	case e&tcp.Opened != 0:
+		c.Write([]byte(d.Now().Format("Monday, January 2, 2006 15:04:05-MST\r\n")))
+		c.CloseWrite()
+	case e&tcp.Finished != 0, c.EOF():
+		c.Close()
+	}
 }

@@ -174,8 +174,14 @@ func TestDaytime(t *testing.T) {
 	if want := "Monday, February 22, 1982 17:37:43-PST\r\n"; err != nil || string(got) != want {
 		t.Errorf("%q and %v, want %q", got, err, want)
 	}
-	if _, err := c.Write(payload(1, 1000)); err != nil {
-		t.Errorf("what the caller sends is thrown away, not refused: %v", err)
+}
+
+// TestDaytimeThrowsAway what a caller says, and tells him the time all the same.
+func TestDaytimeThrowsAway(t *testing.T) {
+	c := dial(t, Daytime{Now: time.Now})
+	_, _ = c.Write([]byte("what time is it?\r\n")) // fails where the answer, and the end, has come before
+	if got, err := io.ReadAll(c); err != nil || len(got) == 0 {
+		t.Errorf("%q and %v", got, err)
 	}
 }
 
