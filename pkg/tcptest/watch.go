@@ -165,7 +165,7 @@ func (w *watcher) acknowledges(f *Frame, e *end) {
 		return // no text can follow: the window says nothing
 	}
 	right := g.Ack.Add(e.scaled(g))
-	if right.Less(e.edge) {
+	if right.Less(e.edge) && g.Flags&tcp.SYN == 0 { // a SYN's window is not scaled: it may not say all that was promised
 		w.fail(f, "the right edge goes back from %d to %d", e.edge-e.peer.iss, right-e.peer.iss)
 	}
 	e.edge = seq.Max(e.edge, right)
