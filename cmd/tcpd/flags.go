@@ -25,11 +25,11 @@ type flags struct {
 func newFlags(set *pflag.FlagSet, d *config.Config) *flags {
 	f := &flags{set: set, addrs: prefixes{list: d.Addresses}}
 	set.StringVar(&f.device, "device", d.Device, "name of the TUN `device`")
-	set.TextVar(&f.host, "host", d.Host, "address of the kernel's end, with its network")
+	set.TextVar(&f.host, "host", d.Host, "`address` of the kernel's end, with its network")
 	set.Var(&f.addrs, "addr", "address or prefix that is tcpd's; may be repeated")
 	set.IntVar(&f.mtu, "mtu", d.MTU, "MTU of the device in `bytes`")
-	set.StringVar(&f.offload, "offload", d.Offload, "use the kernel's segmentation offload: auto, on or off")
-	set.StringVar(&f.logLevel, "log-level", d.Log.Level, "debug, info, warn or error")
+	set.StringVar(&f.offload, "offload", d.Offload, "`when` to use the kernel's segmentation offload: auto, on or off")
+	set.StringVar(&f.logLevel, "log-level", d.Log.Level, "least `level` to log: debug, info, warn or error")
 	set.DurationVar(&f.msl, "msl", d.TCP.MSL, "maximum segment lifetime; TIME-WAIT lasts two")
 	return f
 }

@@ -28,7 +28,7 @@ func newRun() *cobra.Command {
 	}
 	f := newFlags(cmd.Flags(), &defaults)
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file`")
-	cmd.Flags().IntVar(&f.queues, "queues", defaults.Queues, "queues of the device; 0 is one for each CPU, at most 8")
+	cmd.Flags().IntVar(&f.queues, "queues", defaults.Queues, "`number` of the device's queues; 0 is one for each CPU, at most 8")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		c, err := loadConfig(file, f)
 		if err != nil {
@@ -73,7 +73,7 @@ func run(c *config.Config) error {
 	err = h.wait(signals)
 	err = errors.Join(err, h.stop())
 	s.close()
-	h.logCounters()
+	h.log.Info("counters", h.counters())
 	return errors.Join(err, h.close())
 }
 
@@ -88,7 +88,7 @@ func (h *host) wait(signals <-chan os.Signal) error {
 				h.log.Info("ending", zap.Stringer("signal", sig))
 				return nil
 			}
-			h.logCounters()
+			h.tell("counters", h.counters())
 		}
 	}
 }

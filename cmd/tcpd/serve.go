@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -84,7 +85,7 @@ func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger
 			return fmt.Errorf("http on %s: %w", a, err)
 		}
 		run.running.Go(func() {
-			if err := run.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := run.http.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				log.Error("http has ended", zap.Stringer("address", a), zap.Error(err))
 			}
 		})

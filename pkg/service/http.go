@@ -89,7 +89,6 @@ func writePage(w io.Writer, c net.Conn, i *tcp.Info) {
 	row("segments", "%d in, %d out, %d sent again", i.SegmentsIn, i.SegmentsOut, i.Retransmits)
 	row("first numbers", "%d yours, %d ours", i.InitialReceived, i.InitialSend)
 	_ = t.Flush()
-	_, _ = io.WriteString(w, "\nAlso here: /hello, and echo on port 7, discard 9, daytime 13, chargen 19.\n")
 }
 
 func agreed(yes bool) string {
