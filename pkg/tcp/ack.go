@@ -11,7 +11,7 @@ import (
 func (c *Conn) ack(x *Env, now mono.Time, g *Segment) Drop {
 	if !c.is(factSynAcked) {
 		// SYN-RECEIVED: SND.UNA < SEG.ACK =< SND.NXT, or it acknowledges nothing of ours.
-		if !c.snd.una.Less(g.Ack) || !g.Ack.LessEq(c.snd.max) {
+		if !c.snd.una.Less(g.Ack) || !g.Ack.LessEq(c.snd.nxt) {
 			return c.badAckOfSYN(x, now, g)
 		}
 		c.synAcknowledged(x, now, g)
@@ -22,7 +22,7 @@ func (c *Conn) ack(x *Env, now mono.Time, g *Segment) Drop {
 		}
 	}
 	switch {
-	case c.snd.max.Less(g.Ack):
+	case c.snd.nxt.Less(g.Ack):
 		c.fire(x, now, fsm.BadAck)
 		return DropFutureACK
 	case g.Ack.Less(c.snd.una - seq.Num(c.snd.maxWnd)): // RFC 5961 section 5
@@ -31,14 +31,9 @@ func (c *Conn) ack(x *Env, now mono.Time, g *Segment) Drop {
 	case g.Ack.Less(c.snd.una):
 		return DropNone // an old duplicate: its text may still be new
 	}
-	repeated := g.Ack == c.snd.una && g.Len() == 0 && c.sameWindow(g)
-	c.updateWindow(g)
-	switch {
-	case g.Ack != c.snd.una:
-		c.acknowledged(x, now, g)
-	case repeated && c.snd.una != c.snd.max:
-		c.duplicateAck(x, now)
-	}
+	repeated := g.Ack == c.snd.una && g.Len() == 0 && c.sameWindow(g) && c.outstanding() > 0
+	c.updateWindow(x, g)
+	c.acknowledged(x, now, g, repeated)
 	return DropNone
 }
 
@@ -57,9 +52,8 @@ func (c *Conn) badAckOfSYN(x *Env, now mono.Time, g *Segment) Drop {
 func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 	c.set(factSynAcked)
 	c.snd.una = c.snd.iss + 1
-	c.snd.nxt = seq.Max(c.snd.nxt, c.snd.una)
 	if c.is(factTimed) {
-		c.rtt.sample(c.settings(x), now.Sub(c.rtt.at))
+		c.rtt.sample(now.Sub(c.rtt.at))
 		c.unset(factTimed)
 	}
 	c.retries, c.backoff = 0, 0
@@ -84,32 +78,56 @@ func (c *Conn) sameWindow(g *Segment) bool { return uint32(g.Window)<<c.snd.scal
 
 // updateWindow is the window update of the fifth step: not from a segment older than the last (WL1, WL2). One that
 // acknowledges more is newer whatever its SEQ, as Linux has it: text sent again brings an old SEQ and a new ACK, and
-// SND.WND, which counts from SND.UNA, would else move right with it, beyond what was granted.
-func (c *Conn) updateWindow(g *Segment) {
-	if c.snd.una.Less(g.Ack) || c.snd.wl1.Less(g.Seq) || c.snd.wl1 == g.Seq && c.snd.wl2.LessEq(g.Ack) {
-		c.snd.wnd = uint32(g.Window) << c.snd.scale
-		c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
-		c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack
+// SND.WND, which counts from SND.UNA, would else move right with it, beyond what was granted. When a closed window
+// opens, what was sent into it is sent again: the peer had no room for it.
+func (c *Conn) updateWindow(x *Env, g *Segment) {
+	if !c.snd.una.Less(g.Ack) && !c.snd.wl1.Less(g.Seq) && !(c.snd.wl1 == g.Seq && c.snd.wl2.LessEq(g.Ack)) {
+		return
+	}
+	opens := c.snd.wnd == 0 && g.Window != 0 && g.Ack == c.snd.una && c.snd.flight != 0
+	c.snd.wnd = uint32(g.Window) << c.snd.scale
+	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+	c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack
+	if opens {
+		c.loseAll(x)
 	}
 }
 
-// acknowledged moves SND.UNA up to the segment's ACK, which lies in (SND.UNA, SND.MAX].
-func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment) {
-	flight := c.snd.max.Sub(c.snd.una)
-	n := g.Ack.Sub(c.snd.una)
-	rtt := c.measure(x, now, g)
-	c.snd.una = g.Ack
-	c.snd.nxt = seq.Max(c.snd.nxt, g.Ack)
-	c.count.bytesOut += uint64(n)
-	c.retries, c.backoff = 0, 0
-	c.recovered(x, now, cc.Ack{Bytes: n, Flight: flight, RTT: rtt, Limited: c.is(factLimited)})
-	if c.snd.una == c.snd.max {
-		c.timer[timerRetransmit] = 0 // RFC 6298 (5.2)
+// acknowledged takes what the segment's ACK, in [SND.UNA, SND.NXT], and its SACK blocks say. repeated tells that it
+// is a duplicate ACK (RFC 5681 section 2).
+func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment, repeated bool) {
+	a := acked{prior: c.pipe(x)}
+	prior := c.snd.una
+	if g.Ack != prior {
+		c.advance(x, now, g, g.Ack, &a)
+		a.bytes = g.Ack.Sub(prior)
+		c.snd.una = g.Ack
+		c.count.bytesOut += uint64(a.bytes)
+		c.retries, c.backoff = 0, 0
+	}
+	c.takeSACK(x, now, g, prior, &a)
+	if !c.is(factSACK) {
+		c.imagineSACK(&a, repeated)
+	}
+	if a.new == 0 && a.bytes == 0 && !a.dsack {
+		return
+	}
+	c.judge(x, now, g, &a)
+	if a.bytes > 0 {
+		c.progress(x, now)
+	}
+}
+
+// progress follows SND.UNA's move: the timers, the send ring, the writer who waits for room, our FIN.
+func (c *Conn) progress(x *Env, now mono.Time) {
+	if c.snd.una == c.snd.nxt {
+		c.timer[timerRetransmit], c.timer[timerTail] = 0, 0 // RFC 6298 (5.2)
 	} else {
 		c.timer[timerRetransmit] = now.Add(c.rto(x)) // (5.3)
+		c.armProbeTimer(x, now)
 	}
 	if c.is(factLetGo) {
-		c.timer[timerWait] = now.Add(c.settings(x).OrphanTimeout) // there is progress
+		c.timer[timerWait] = now.Add(c.settings(x).OrphanTimeout)
 	}
 	if c.snd.una == c.snd.end && c.snd.ring != 0 && !x.Memory.ring(c.snd.ring).shared {
 		x.Memory.detach(&c.snd.ring)
@@ -118,7 +136,7 @@ func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment) {
 		c.unset(factStarved)
 		c.signal(Writable)
 	}
-	if c.is(factFinQueued) && !c.is(factFinAcked) && c.snd.end.Less(g.Ack) {
+	if c.is(factFinQueued) && !c.is(factFinAcked) && c.snd.end.Less(c.snd.una) {
 		c.set(factFinAcked)
 		c.fire(x, now, fsm.FINAcked)
 		c.signal(Finished)

@@ -99,11 +99,12 @@ func (c *Conn) TooBig(x *Env, now mono.Time, quoted seq.Num, mtu int) bool {
 	}
 	c.snd.mss = uint16(mss)
 	c.cw.MSS = uint32(mss)
-	c.snd.nxt = c.snd.una
-	c.unset(factTimed)
+	if c.snd.flight != 0 {
+		c.loseAll(x)
+	}
 	return true
 }
 
 func (c *Conn) inFlight(quoted seq.Num) bool {
-	return c.snd.una.LessEq(quoted) && quoted.Less(c.snd.max)
+	return c.snd.una.LessEq(quoted) && quoted.Less(c.snd.nxt)
 }

@@ -55,7 +55,7 @@ func (c *Conn) PackHalfOpen(h *HalfOpen) bool {
 	if !c.is(factPassive) || c.any(factSynAcked|factReleased|factFinQueued|factLetGo) || c.snd.ring != 0 || c.rcv.ring != 0 {
 		return false
 	}
-	if c.rcv.acks > 0 || c.snd.nxt == c.snd.iss {
+	if c.rcv.acks > 0 || c.is(factSYNDue) {
 		return false
 	}
 	*h = HalfOpen{
@@ -72,7 +72,7 @@ func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 	s := &x.Settings[h.profile]
 	*c = Conn{state: h.state, profile: h.profile, retries: h.retries, backoff: h.retries, facts: h.facts, challenge: h.challenge}
 	nxt := h.iss + 1
-	c.snd = sendSpace{una: h.iss, nxt: nxt, max: nxt, iss: h.iss, end: nxt, recover: h.iss, wl1: h.irs,
+	c.snd = sendSpace{una: h.iss, nxt: nxt, iss: h.iss, end: nxt, recover: h.iss, wl1: h.irs,
 		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd), buf: uint32(s.SendBuffer), mss: h.mss, scale: h.sndScale}
 	c.rcv = receiveSpace{nxt: h.irs + 1, irs: h.irs, acked: h.irs + 1, read: h.irs + 1, stored: h.irs + 1,
 		buf: uint32(s.ReceiveBuffer), mss: h.rcvMSS, scale: h.rcvScale, quick: 16}
@@ -82,7 +82,7 @@ func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 	c.rcv.adv = c.rcv.nxt.Add(c.synWindow())
 	c.ts.recent, c.ts.offset = h.tsRecent, h.tsOffset
 	c.timer[timerRetransmit] = h.deadline
-	c.rtt.seq, c.rtt.at = uint32(nxt), h.sent
+	c.rtt.at = h.sent
 	c.count.segsIn, c.count.segsOut = 1, uint32(h.sends)
 	if s.KeepAlive {
 		c.SetKeepAlive(x, 0, s.KeepIdle, s.KeepInterval, s.KeepCount)
@@ -108,7 +108,7 @@ func (c *Conn) PackTimeWait(t *TimeWait) bool {
 		return false
 	}
 	*t = TimeWait{
-		sndNxt: c.snd.max, rcvNxt: c.rcv.nxt, tsRecent: c.ts.recent, tsOffset: c.ts.offset,
+		sndNxt: c.snd.nxt, rcvNxt: c.rcv.nxt, tsRecent: c.ts.recent, tsOffset: c.ts.offset,
 		deadline: clockMS(c.timer[timerWait].Add(mono.Millisecond - 1)), timestamps: c.is(factTimestamps), profile: c.profile,
 		challenge: uint16(max(0, min(c.timer[timerWait].Sub(c.challenge)/challengeInterval, 1<<16-1))),
 	}
@@ -122,7 +122,7 @@ func (t *TimeWait) Unpack(_ *Env, now mono.Time, c *Conn) {
 	if t.timestamps {
 		c.set(factTimestamps)
 	}
-	c.snd = sendSpace{una: t.sndNxt, nxt: t.sndNxt, max: t.sndNxt, iss: t.sndNxt - 2, end: t.sndNxt - 1,
+	c.snd = sendSpace{una: t.sndNxt, nxt: t.sndNxt, iss: t.sndNxt - 2, end: t.sndNxt - 1,
 		recover: t.sndNxt, wnd: 65535, maxWnd: 65535, wl1: t.rcvNxt, wl2: t.sndNxt, mss: defaultMSS}
 	c.rcv = receiveSpace{nxt: t.rcvNxt, irs: t.rcvNxt - 2, adv: t.rcvNxt.Add(65535), acked: t.rcvNxt,
 		read: t.rcvNxt - 1, stored: t.rcvNxt - 1, finAt: t.rcvNxt - 1, buf: 65535, mss: defaultMSS}
@@ -149,7 +149,7 @@ func (c *Conn) Reusable(g *Segment) (iss seq.Num, ok bool) {
 		newer = newer || int32(g.Options.TSVal-c.ts.recent) > 0
 		newer = newer && int32(g.Options.TSVal-c.ts.recent) >= 0
 	}
-	return c.snd.max.Add(65535 + 2), newer
+	return c.snd.nxt.Add(65535 + 2), newer
 }
 
 // Reincarnate ends TIME-WAIT for a new incarnation.

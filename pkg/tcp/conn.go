@@ -24,6 +24,10 @@ type Conn struct {
 	timer  [numTimers]mono.Time
 	events Events
 
+	rack    rack
+	rate    rate
+	episode episode
+
 	ts struct {
 		recent uint32    // TS.Recent (RFC 7323 section 4.3)
 		offset uint32    // of our clock, in ms
@@ -48,8 +52,7 @@ type Conn struct {
 // SYN and FIN are elements of the stream: SYN is at iss, text follows up to end, FIN is at end.
 type sendSpace struct {
 	una      seq.Num // oldest unacknowledged
-	nxt      seq.Num // next to send; goes back to una after a time-out
-	max      seq.Num // the highest ever sent, plus one
+	nxt      seq.Num // next to send for the first time
 	iss      seq.Num
 	end      seq.Num // after the last text queued
 	wl1, wl2 seq.Num // segment of the last window update: its SEQ and ACK
@@ -57,11 +60,12 @@ type sendSpace struct {
 	maxWnd   uint32  // the largest ever
 	buf      uint32  // most text queued, bytes
 	ring     handle
+	flight   handle // the scoreboard, while anything is outstanding
 	mss      uint16 // payload bytes of a full segment, options taken off
 	frame    uint16 // payload bytes of the largest superframe to send; 0: as large as the device takes
 	scale    uint8
 	dupAcks  uint8
-	recover  seq.Num // RFC 6582: end of the recovery under way
+	recover  seq.Num // where the recovery under way ends (RFC 6582)
 }
 
 // receiveSpace is the receive sequence space:
@@ -82,6 +86,7 @@ type receiveSpace struct {
 	buf    uint32  // most text kept, bytes
 	ring   handle
 	holes  handle // text out of order
+	dup    Block  // text that came twice, to be reported, if factDSACK
 	mss    uint16 // payload bytes of a full segment of the peer's
 	scale  uint8
 	acks   uint8 // ACKs owed at once
@@ -95,7 +100,7 @@ type counts struct {
 }
 
 // facts are what is known of a connection. The four crossings come first.
-type facts uint32
+type facts uint64
 
 const (
 	factSynAcked facts = 1 << iota // SND.UNA has passed our SYN
@@ -115,11 +120,21 @@ const (
 	factScale      // agreed: windows are scaled (RFC 7323)
 	factPredict    // the header prediction may be tried
 	factSendRST    // a RST is owed
-	factResend     // the segment at SND.UNA is to be sent again
+	factSYNDue     // our SYN is to be sent
+	factTimed      // our SYN is being timed (Karn)
 	factProbe      // a probe is to be sent, though the window is closed
 	factKeep       // a keep-alive probe is to be sent
-	factRecovery   // in fast recovery (RFC 6582)
-	factTimed      // a segment is being timed (Karn)
+	factRecovery   // in fast recovery
+	factLoss       // a time-out has been, and what was lost then is not yet repaired
+	factUndo       // the episode may yet prove spurious
+	factForward    // F-RTO is trying to find out whether the time-out was spurious (RFC 5682)
+	factHold       // and for that sends nothing again until the next acknowledgment
+	factReordering // segments have been seen out of order (RFC 8985)
+	factDSACKRound // rack.dsackRound is set
+	factProbing    // a tail loss probe is out
+	factProbeAgain // and it was a retransmission
+	factTail       // a tail loss probe is to be sent
+	factDSACK      // rcv.dup is to be reported
 	factLimited    // cwnd held the sender back
 	factReleased   // over; the record may go when its last segment has been sent
 	factStarved    // the user wants room in the send ring
@@ -185,7 +200,7 @@ func Defaults() Settings {
 		SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
 		KeepIdle: 7200 * mono.Second, KeepInterval: 75 * mono.Second, KeepCount: 9,
 		SendBuffer: 1 << 20, ReceiveBuffer: 1 << 20,
-		Timestamps: true, WindowScale: true, Congestion: cc.NewReno{},
+		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.NewReno{},
 	}
 }
 
@@ -212,6 +227,7 @@ type Env struct {
 
 	// text is what the last Input took in order and has not stored: it aliases the segment.
 	text []byte
+	ack  cc.Ack // what an Algorithm is told: here, so that it is not allocated
 }
 
 // Errors counts what must never happen.

@@ -43,7 +43,7 @@ func (c *Conn) obey(x *Env, now mono.Time, do fsm.Action) {
 		return
 	}
 	if do&(fsm.SendSYN|fsm.SendSYNACK) != 0 {
-		c.snd.nxt = c.snd.iss // the SYN is sent (again) as the first of the stream
+		c.set(factSYNDue)
 	}
 	if do&fsm.SendACK != 0 {
 		c.ackNow()
@@ -95,12 +95,14 @@ func (c *Conn) release(x *Env) {
 	c.unset(factPredict)
 	c.signal(Ended)
 	x.Memory.freeHoles(&c.rcv.holes)
+	x.Memory.freeFlight(&c.snd.flight)
 	x.Memory.detach(&c.snd.ring)
 }
 
 // Free gives back what the connection still holds. It must not be used again.
 func (c *Conn) Free(x *Env) {
 	x.Memory.freeHoles(&c.rcv.holes)
+	x.Memory.freeFlight(&c.snd.flight)
 	x.Memory.detach(&c.snd.ring)
 	x.Memory.detach(&c.rcv.ring)
 }

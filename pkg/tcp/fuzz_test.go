@@ -64,7 +64,7 @@ func FuzzConn(f *testing.F) {
 		if b[0]&1 == 0 {
 			z.c.OpenActive(z.x, z.now, Open{ISS: 0xffffff00})
 		} else {
-			g := Segment{Flags: SYN, Seq: 0xfffffff0, Window: 1000, Options: Options{Has: HasMSS | HasTimestamps | HasWindowScale, MSS: 536, WindowScale: 3}}
+			g := Segment{Flags: SYN, Seq: 0xfffffff0, Window: 1000, Options: Options{Has: HasMSS | HasTimestamps | HasSACKPermitted | HasWindowScale, MSS: 536, WindowScale: 3}}
 			z.c.OpenPassive(z.x, z.now, Open{ISS: 0x7fffff00}, &g)
 		}
 		for b = b[1:]; len(b) >= 6 && !z.c.Released(); b = b[6:] {
@@ -128,17 +128,20 @@ func (z *fuzzed) segment(b []byte) {
 	case 0:
 		g.Ack = z.near(b[3], z.c.snd.una)
 	case 1:
-		g.Ack = z.c.snd.max
+		g.Ack = z.c.snd.nxt
 	case 2:
-		g.Ack, g.Seq = z.near(b[3], z.c.snd.max), z.c.rcv.adv-seq.Num(b[2])
+		g.Ack, g.Seq = z.near(b[3], z.c.snd.nxt), z.c.rcv.adv-seq.Num(b[2])
 	case 3:
-		g.Ack, g.Seq = z.c.snd.max, z.c.rcv.nxt
+		g.Ack, g.Seq = z.c.snd.nxt, z.c.rcv.nxt
 	}
 	if b[0]&4 != 0 {
 		g.Options = Options{Has: HasTimestamps, TSVal: uint32(b[3]), TSEcr: uint32(b[4])}
 	}
 	if b[0]&8 != 0 {
 		g.Parts = 3
+		g.Options.Blocks = 2
+		from := z.c.snd.una.Add(uint32(b[4]) << 4)
+		g.Options.SACK = [4]Block{{from, from.Add(uint32(b[5]) << 3)}, {z.near(b[2], from), z.near(b[5], from)}}
 	}
 	z.c.Input(z.x, z.now, &g)
 	z.x.ReplyDue = false
@@ -171,11 +174,14 @@ func (z *fuzzed) check() {
 	if c.is(factReleased) {
 		return
 	}
-	if !c.snd.una.LessEq(c.snd.nxt) || !c.snd.nxt.LessEq(c.snd.max) {
-		z.t.Fatalf("una %d, nxt %d, max %d", c.snd.una, c.snd.nxt, c.snd.max)
+	if !c.snd.una.LessEq(c.snd.nxt) || !c.snd.nxt.LessEq(c.snd.nxt) {
+		z.t.Fatalf("una %d, nxt %d, max %d", c.snd.una, c.snd.nxt, c.snd.nxt)
 	}
 	if c.is(factSynRcvd) && (!c.rcv.read.LessEq(c.rcv.stored) || !c.rcv.stored.LessEq(c.rcv.nxt) || !c.rcv.nxt.LessEq(c.rcv.adv)) {
 		z.t.Fatalf("read %d, stored %d, nxt %d, adv %d", c.rcv.read, c.rcv.stored, c.rcv.nxt, c.rcv.adv)
+	}
+	if err := c.checkFlight(z.x); err != nil {
+		z.t.Fatal(err)
 	}
 	if s := fsm.Derive(c.Crossings()); s != c.State() && c.State() != fsm.TimeWait {
 		z.t.Fatalf("in %v, but the crossings %+v say %v", c.State(), c.Crossings(), s)
@@ -192,6 +198,9 @@ func (z *fuzzed) finish() {
 		z.t.Fatalf("aborted, and yet %v", z.c.State())
 	}
 	z.c.Free(z.x)
+	if len(z.x.Memory.freeFlights) != len(z.x.Memory.flights)-1 {
+		z.t.Fatalf("%d of %d scoreboards are free", len(z.x.Memory.freeFlights), len(z.x.Memory.flights)-1)
+	}
 	if z.x.Memory.InUse != 0 || len(z.x.Memory.freeRings) != len(z.x.Memory.rings)-1 || len(z.x.Memory.freeHoleLists) != len(z.x.Memory.holes)-1 {
 		z.t.Fatalf("%d bytes in use, %d of %d rings and %d of %d lists free", z.x.Memory.InUse,
 			len(z.x.Memory.freeRings), len(z.x.Memory.rings)-1, len(z.x.Memory.freeHoleLists), len(z.x.Memory.holes)-1)

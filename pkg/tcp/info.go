@@ -32,7 +32,7 @@ func (c *Conn) Info(x *Env) Info {
 		SendMSS: int(c.snd.mss), ReceiveMSS: int(c.rcv.mss), SendScale: c.snd.scale, ReceiveScale: c.rcv.scale,
 		WindowScale: c.is(factScale), Timestamps: c.is(factTimestamps), SACK: c.is(factSACK),
 		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min, RTO: c.rto(x),
-		Cwnd: int(c.cw.Cwnd), Ssthresh: int(c.cw.Ssthresh), Flight: int(c.snd.max.Sub(c.snd.una)),
+		Cwnd: int(c.cw.Cwnd), Ssthresh: int(c.cw.Ssthresh), Flight: int(c.snd.nxt.Sub(c.snd.una)),
 		SendWindow: int(c.snd.wnd), ReceiveWindow: int(c.rcv.adv.Sub(c.rcv.nxt)), Unread: int(c.unreadText()),
 		SegmentsIn: uint64(c.count.segsIn), SegmentsOut: uint64(c.count.segsOut),
 		BytesIn: c.count.bytesIn, BytesOut: c.count.bytesOut, Retransmits: uint64(c.count.retransmits),

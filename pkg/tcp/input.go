@@ -3,6 +3,7 @@ package tcp
 import (
 	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
 )
 
 // Input is SEGMENT ARRIVES (RFC 9293 section 3.10.7) for a connection past LISTEN. The checksum has been verified and
@@ -26,9 +27,9 @@ func (c *Conn) Input(x *Env, now mono.Time, g *Segment) Drop {
 func (c *Conn) predicted(x *Env, now mono.Time, g *Segment) bool {
 	const odd = SYN | FIN | RST | URG | ACK
 	switch {
-	case !c.is(factPredict) || g.Flags&odd != ACK || g.Seq != c.rcv.nxt || c.any(factRecovery|factFinSeen):
+	case !c.is(factPredict) || g.Flags&odd != ACK || g.Seq != c.rcv.nxt || c.is(factFinSeen):
 		return false
-	case !g.Ack.In(c.snd.una, c.snd.max.Sub(c.snd.una)+1) || c.rcv.holes != 0:
+	case !g.Ack.In(c.snd.una, c.outstanding()+1) || c.rcv.holes != 0 || g.Options.Blocks != 0:
 		return false
 	case uint32(len(g.Text)) > c.rcv.adv.Sub(c.rcv.nxt):
 		return false
@@ -39,9 +40,9 @@ func (c *Conn) predicted(x *Env, now mono.Time, g *Segment) bool {
 	}
 	c.noteTimestamp(now, g)
 	c.alive(x, now)
-	c.updateWindow(g)
+	c.updateWindow(x, g)
 	if g.Ack != c.snd.una {
-		c.acknowledged(x, now, g)
+		c.acknowledged(x, now, g, false)
 	}
 	if len(g.Text) > 0 {
 		c.take(x, now, g)
@@ -52,7 +53,7 @@ func (c *Conn) predicted(x *Env, now mono.Time, g *Segment) bool {
 // inputSynSent is section 3.10.7.3: SYN-SENT, where their SYN has not been seen.
 func (c *Conn) inputSynSent(x *Env, now mono.Time, g *Segment) Drop {
 	// First, check the ACK bit.
-	acceptable := g.Flags&ACK != 0 && c.snd.una.Less(g.Ack) && g.Ack.LessEq(c.snd.max)
+	acceptable := g.Flags&ACK != 0 && c.snd.una.Less(g.Ack) && g.Ack.LessEq(c.snd.nxt)
 	if g.Flags&ACK != 0 && !acceptable {
 		if g.Flags&RST == 0 {
 			c.replyRST(x, g)
@@ -160,7 +161,7 @@ func (c *Conn) repeats(x *Env, now mono.Time, g *Segment) (Drop, bool) {
 		}
 	}
 	if c.is(factFinRcvd) && g.Flags&(FIN|RST|SYN) == FIN && g.End() == c.rcv.nxt {
-		if g.Flags&ACK != 0 && c.snd.una.Less(g.Ack) && g.Ack.LessEq(c.snd.max) {
+		if g.Flags&ACK != 0 && c.snd.una.Less(g.Ack) && g.Ack.LessEq(c.snd.nxt) {
 			c.alive(x, now)
 			c.ack(x, now, g) // the peer may not know that we saw its FIN, and yet have seen ours
 		}
@@ -176,6 +177,9 @@ func (c *Conn) repeats(x *Env, now mono.Time, g *Segment) (Drop, bool) {
 func (c *Conn) unacceptable(x *Env, now mono.Time, g *Segment) Drop {
 	if g.Flags&RST != 0 {
 		return DropSequence
+	}
+	if len(g.Text) > 0 && g.Seq.Less(c.rcv.nxt) {
+		c.duplicate(g.Seq, seq.Min(g.Seq.Add(uint32(len(g.Text))), c.rcv.nxt))
 	}
 	// With the window closed nothing is acceptable, and still a valid ACK must be taken (MUST-66, section 3.4).
 	if g.Seq == c.rcv.nxt && c.rcv.adv == c.rcv.nxt && g.Flags&(ACK|SYN) == ACK {

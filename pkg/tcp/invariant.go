@@ -11,7 +11,7 @@ import (
 // Check reports the first invariant of the connection that does not hold, or nil. It is for simulations, between two
 // turns: no text is waiting for Store, and nothing is left to be sent.
 func (c *Conn) Check(x *Env) error {
-	for _, check := range []func(*Env) error{c.checkState, c.checkSend, c.checkReceive, c.checkHoles, c.checkTimers} {
+	for _, check := range []func(*Env) error{c.checkState, c.checkSend, c.checkFlight, c.checkReceive, c.checkHoles, c.checkTimers} {
 		if err := check(x); err != nil {
 			return fmt.Errorf("%v: %w", c.state, err)
 		}
@@ -38,7 +38,7 @@ func (c *Conn) checkState(*Env) error {
 	return nil
 }
 
-// checkSend is una <= nxt <= max <= end, one more for the FIN, and the text in the ring.
+// checkSend is una <= nxt <= end, one more for the FIN, and the text in the ring.
 func (c *Conn) checkSend(x *Env) error {
 	s := &c.snd
 	last := s.end
@@ -46,8 +46,8 @@ func (c *Conn) checkSend(x *Env) error {
 		last++
 	}
 	switch {
-	case s.nxt.Less(s.una) || s.max.Less(s.nxt) || last.Less(s.max):
-		return fmt.Errorf("una %d, nxt %d, max %d, end %d, from iss", s.una-s.iss, s.nxt-s.iss, s.max-s.iss, s.end-s.iss)
+	case s.nxt.Less(s.una) || last.Less(s.nxt):
+		return fmt.Errorf("una %d, nxt %d, end %d, from iss", s.una-s.iss, s.nxt-s.iss, s.end-s.iss)
 	case !c.is(factSynAcked) && s.una != s.iss:
 		return fmt.Errorf("SND.UNA has passed a SYN that is not acknowledged")
 	case c.is(factFinAcked) != (s.end.Less(s.una)):
@@ -57,6 +57,33 @@ func (c *Conn) checkSend(x *Env) error {
 	}
 	if n := s.end.Sub(c.firstText()); s.ring == 0 || uint32(len(x.Memory.ring(s.ring).buf)) < n {
 		return fmt.Errorf("%d bytes are queued in a ring of %d", n, len(x.Memory.ring(s.ring).buf))
+	}
+	return nil
+}
+
+// checkFlight compares the scoreboard with what is outstanding: spans in order, whose fates add up.
+func (c *Conn) checkFlight(x *Env) error {
+	if !c.is(factSynAcked) || c.is(factReleased) {
+		return nil
+	}
+	if c.snd.flight == 0 {
+		if c.outstanding() != 0 {
+			return fmt.Errorf("%d bytes are outstanding, and none on the scoreboard", c.outstanding())
+		}
+		return nil
+	}
+	f := &x.Memory.flights[c.snd.flight]
+	sum := [3]uint32{}
+	at := c.snd.una
+	for _, s := range f.live() {
+		if !at.Less(s.end) || s.fate > lost {
+			return fmt.Errorf("a span ends at %d and begins at %d, from una", s.end-c.snd.una, at-c.snd.una)
+		}
+		sum[s.fate] += s.end.Sub(at)
+		at = s.end
+	}
+	if at != c.snd.nxt || sum[sacked] != f.sacked || sum[lost] != f.lost {
+		return fmt.Errorf("spans end %d before nxt; %v by fate, but sacked %d and lost %d", c.snd.nxt.Sub(at), sum, f.sacked, f.lost)
 	}
 	return nil
 }
@@ -119,9 +146,9 @@ func (c *Conn) checkTimers(*Env) error {
 	}
 	unsent := c.is(factSynAcked) && c.snd.nxt.LessEq(c.snd.end) && (c.snd.nxt != c.snd.end || c.is(factFinQueued))
 	switch {
-	case (c.snd.una != c.snd.max || unsent) && c.timer[timerRetransmit] == 0:
-		return fmt.Errorf("una %d, nxt %d, max %d, end %d from iss, and no retransmission timer",
-			c.snd.una-c.snd.iss, c.snd.nxt-c.snd.iss, c.snd.max-c.snd.iss, c.snd.end-c.snd.iss)
+	case (c.snd.una != c.snd.nxt || unsent) && c.timer[timerRetransmit] == 0:
+		return fmt.Errorf("una %d, nxt %d, end %d from iss, and no retransmission timer",
+			c.snd.una-c.snd.iss, c.snd.nxt-c.snd.iss, c.snd.end-c.snd.iss)
 	case c.rcv.acked != c.rcv.nxt && c.rcv.acks == 0 && c.timer[timerDelayedAck] == 0:
 		return fmt.Errorf("%d bytes are taken, and no ACK is owed", seq.Num(c.rcv.nxt-c.rcv.acked))
 	case (c.is(factLetGo) || c.state == fsm.TimeWait) && c.timer[timerWait] == 0:

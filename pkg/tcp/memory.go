@@ -18,10 +18,11 @@ type Memory struct {
 	// InUse is the bytes of rings now attached.
 	InUse int
 
-	rings []ring
-	holes []holes
+	rings   []ring
+	holes   []holes
+	flights []flight
 	// freed handles, to be used again.
-	freeRings, freeHoleLists []handle
+	freeRings, freeHoleLists, freeFlights []handle
 	// spare buffers by the logarithm of their size.
 	spare      [maxRingLog + 1][][]byte
 	spareBytes int
@@ -56,7 +57,7 @@ func (r *ring) put(s seq.Num, p []byte) {
 
 // NewMemory returns an empty Memory.
 func NewMemory(limit int) *Memory {
-	return &Memory{Limit: limit, rings: make([]ring, 1), holes: make([]holes, 1)}
+	return &Memory{Limit: limit, rings: make([]ring, 1), holes: make([]holes, 1), flights: make([]flight, 1)}
 }
 
 func (m *Memory) ring(h handle) *ring { return &m.rings[h] }
@@ -143,12 +144,11 @@ func (m *Memory) give(r ring) {
 // maxHoles bounds the runs of text out of order that a connection keeps.
 const maxHoles = 64
 
-// holes is the text out of order of one connection: runs in order of sequence number, apart from each other. latest
-// is the run that the last segment lay in (RFC 2018 section 4 reports it first).
+// holes is the text out of order of one connection: runs in order of sequence number, apart from each other.
 type holes struct {
 	n      int
 	run    [maxHoles]Block
-	latest int
+	recent [4]seq.Num // where the last segments lay, the newest first (RFC 2018 section 4)
 }
 
 // add notes the run b. It reports false, and notes nothing, when there is no room for one more.
@@ -167,7 +167,7 @@ func (h *holes) add(b Block) bool {
 	}
 	copy(h.run[i+1:], h.run[j:h.n])
 	h.n += 1 - (j - i)
-	h.run[i], h.latest = b, i
+	h.run[i] = b
 	return true
 }
 
@@ -180,7 +180,6 @@ func (h *holes) fill(nxt seq.Num) seq.Num {
 	}
 	copy(h.run[:], h.run[k:h.n])
 	h.n -= k
-	h.latest = max(0, h.latest-k)
 	return nxt
 }
 

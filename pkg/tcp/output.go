@@ -23,7 +23,7 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 		return true
 	case c.is(factReleased):
 		return false
-	case !c.is(factSynAcked) && c.snd.nxt == c.snd.iss:
+	case c.is(factSYNDue) && !c.is(factSynAcked):
 		c.outSYN(x, now, o)
 		return true
 	case c.is(factSynAcked) && c.outText(x, now, o):
@@ -41,7 +41,7 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 
 // ackSeq is the sequence number of a segment without text: SND.NXT, kept inside the peer's window.
 func (c *Conn) ackSeq() seq.Num {
-	return seq.Max(c.snd.una, seq.Min(c.snd.max, c.snd.una.Add(c.snd.wnd)))
+	return seq.Max(c.snd.una, seq.Min(c.snd.nxt, c.snd.una.Add(c.snd.wnd)))
 }
 
 func (c *Conn) outRST(o *Out) {
@@ -62,8 +62,18 @@ func (c *Conn) outSYN(x *Env, now mono.Time, o *Out) {
 		o.Flags, o.Ack = SYN|ACK, c.rcv.nxt
 		c.rcv.acks = 0
 	}
-	c.snd.nxt = c.snd.iss + 1
-	c.sent(x, now, c.snd.iss, 1)
+	c.unset(factSYNDue)
+	if c.snd.nxt == c.snd.iss {
+		c.snd.nxt++
+		c.rtt.at = now
+		c.set(factTimed)
+	} else {
+		c.count.retransmits++
+		c.unset(factTimed) // Karn: which SYN is acknowledged is not known
+	}
+	if c.timer[timerRetransmit] == 0 {
+		c.timer[timerRetransmit] = now.Add(c.rto(x))
+	}
 	c.count.segsOut++
 }
 
@@ -72,43 +82,123 @@ func (c *Conn) synWindow() uint32 { return min(c.rcv.buf, 65535) }
 
 // outText sends text, or the FIN, or both: first what was lost, then what is new, then a probe.
 func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
-	if c.is(factResend) {
-		c.unset(factResend)
-		if n, fin := c.resendable(); n > 0 || fin {
-			c.transmit(x, now, o, c.snd.una, n, fin)
-			return true
-		}
+	if c.resend(x, now, o) || c.sendTail(x, now, o) {
+		return true
 	}
 	if n, fin := c.sendable(x); n > 0 || fin {
 		c.unset(factProbe)
-		at := c.snd.nxt
-		c.snd.nxt = at.Add(n)
-		if fin {
-			c.snd.nxt++
-		}
-		c.transmit(x, now, o, at, n, fin)
+		c.sendNew(x, now, o, n, fin)
 		return true
 	}
 	if c.is(factProbe) {
 		c.unset(factProbe)
-		// What the window takes, however little, for it has been so too long (section 3.8.6.2.1); into a closed
-		// window one octet (MUST-36), or the FIN.
-		n := min(max(1, c.snd.wnd), c.snd.end.Sub(c.snd.una), uint32(c.snd.mss))
-		c.transmit(x, now, o, c.snd.una, n, n == 0 && c.is(factFinQueued))
+		c.sendProbe(x, now, o)
 		return true
 	}
 	c.armProbe(x, now)
 	return false
 }
 
-// resendable is the segment at SND.UNA.
-func (c *Conn) resendable() (n uint32, fin bool) {
-	if c.snd.end.Less(c.snd.una) {
-		return 0, false // all is acknowledged, the FIN too
+// resend sends the first of what is lost, as far as cwnd allows; one segment always when nothing is in the network.
+func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
+	if c.snd.flight == 0 || c.is(factHold) || c.snd.wnd == 0 {
+		return false
 	}
-	left := c.snd.end.Sub(c.snd.una)
-	n = min(left, uint32(c.snd.mss), c.snd.max.Sub(c.snd.una))
-	return n, n == left && c.is(factFinQueued) && c.snd.end.Less(c.snd.max)
+	f := &x.Memory.flights[c.snd.flight]
+	if f.lost == 0 {
+		return false
+	}
+	i := 0
+	for f.live()[i].fate != lost {
+		i++
+	}
+	mss := uint32(c.snd.mss)
+	pipe := c.pipe(x)
+	room := c.cw.Cwnd - min(c.cw.Cwnd, pipe)
+	if pipe == 0 {
+		room = max(room, mss)
+	}
+	from := f.start(c.snd.una, i)
+	n := min(f.live()[i].end.Sub(from), c.frame(x), c.snd.una.Add(max(c.snd.wnd, mss)).Sub(from))
+	if n > room {
+		n = room / mss * mss
+	}
+	if n == 0 {
+		return false
+	}
+	c.again(x, now, o, from, n)
+	return true
+}
+
+// again sends n numbers of the stream, from the number from on, once more.
+func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
+	f := &x.Memory.flights[c.snd.flight]
+	pipe := c.pipe(x)
+	i := f.cut(c.snd.una, from)
+	f.cut(c.snd.una, from.Add(n))
+	f.mark(c.snd.una, i, flying)
+	s := &f.live()[i]
+	s.again = true
+	c.stamp(now, s, pipe)
+	c.episode.resent += n
+	c.episode.out += n
+	c.count.retransmits++
+	fin := c.snd.end.Less(from.Add(n))
+	if fin {
+		n--
+	}
+	c.transmit(x, now, o, from, n, fin)
+}
+
+// sendTail sends the tail loss probe: new text if there is any and the peer has room, else the last segment once more
+// (RFC 8985 section 7.3). It may exceed cwnd by a segment.
+func (c *Conn) sendTail(x *Env, now mono.Time, o *Out) bool {
+	if !c.is(factTail) {
+		return false
+	}
+	c.unset(factTail | factProbeAgain)
+	mss := uint32(c.snd.mss)
+	wnd := c.snd.wnd - min(c.snd.wnd, c.outstanding())
+	if c.snd.nxt.Less(c.snd.end) && wnd >= min(mss, c.snd.end.Sub(c.snd.nxt)) {
+		c.sendNew(x, now, o, min(mss, c.snd.end.Sub(c.snd.nxt)), false)
+	} else if c.snd.flight != 0 {
+		n := min(mss, c.outstanding())
+		c.set(factProbeAgain)
+		c.again(x, now, o, c.snd.nxt-seq.Num(n), n)
+	} else {
+		return false
+	}
+	c.rack.probe = c.snd.nxt
+	return true
+}
+
+// sendNew sends n bytes at SND.NXT, and the FIN behind them.
+func (c *Conn) sendNew(x *Env, now mono.Time, o *Out, n uint32, fin bool) {
+	at := c.snd.nxt
+	s := span{end: at.Add(n)}
+	if fin {
+		s.end++
+	}
+	c.stamp(now, &s, c.pipe(x))
+	x.Memory.flightOf(&c.snd.flight).push(c.snd.una, s)
+	c.snd.nxt = s.end
+	if c.is(factRecovery) {
+		c.episode.out += n
+	}
+	c.transmit(x, now, o, at, n, fin)
+	c.armProbeTimer(x, now)
+}
+
+// sendProbe sends what the window takes, however little, for it has been so too long (section 3.8.6.2.1); into a
+// closed window one octet (MUST-36), or the FIN.
+func (c *Conn) sendProbe(x *Env, now mono.Time, o *Out) {
+	most := min(max(1, c.snd.wnd), uint32(c.snd.mss))
+	if out := c.outstanding(); out > 0 {
+		c.again(x, now, o, c.snd.una, min(out, most))
+		return
+	}
+	n := min(most, c.snd.end.Sub(c.snd.nxt))
+	c.sendNew(x, now, o, n, n == 0 && c.is(factFinQueued))
 }
 
 // sendable is how much may go out at SND.NXT, in bytes, and whether the FIN may go with it.
@@ -116,12 +206,12 @@ func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
 	if c.snd.end.Less(c.snd.nxt) {
 		return 0, false // the FIN is out
 	}
-	flight := c.snd.nxt.Sub(c.snd.una)
-	wnd, cwnd := c.snd.wnd-min(flight, c.snd.wnd), c.cw.Cwnd-min(flight, c.cw.Cwnd)
+	flight, pipe := c.outstanding(), c.pipe(x)
+	wnd, cwnd := c.snd.wnd-min(flight, c.snd.wnd), c.cw.Cwnd-min(pipe, c.cw.Cwnd)
 	queued := c.snd.end.Sub(c.snd.nxt)
 	if cwnd < min(queued, wnd) {
 		c.set(factLimited)
-	} else if flight < c.cw.Cwnd/2 {
+	} else if pipe < c.cw.Cwnd/2 {
 		c.unset(factLimited)
 	}
 	most := c.frame(x)
@@ -146,8 +236,8 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, fin bool) bool {
 		return false
 	case n == queued && (fin || flight == 0 || c.is(factNoDelay)):
 		return true
-	case n < mss: // what was worth sending once, as a probe perhaps, is worth sending again
-		return flight == 0 && n >= c.snd.maxWnd/2 || c.snd.nxt.Less(c.snd.max)
+	case n < mss:
+		return flight == 0 && n >= c.snd.maxWnd/2
 	case n < queued && n < min(most, c.cw.Cwnd/4, c.snd.maxWnd/4):
 		return flight < 2*mss
 	}
@@ -187,14 +277,14 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 			o.GSOSize = c.snd.mss
 		}
 	}
-	length := n
 	if fin {
 		flags |= FIN
-		length++
 	}
 	c.put(x, now, o, at, flags)
 	c.rcv.quick = 0 // a conversation: our text carries the acknowledgments
-	c.sent(x, now, at, length)
+	if c.timer[timerRetransmit] == 0 {
+		c.timer[timerRetransmit] = now.Add(c.rto(x)) // RFC 6298 (5.1)
+	}
 }
 
 // put fills in the header of a segment with an ACK.
@@ -206,26 +296,13 @@ func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
 	}
 	c.rcv.acked = c.rcv.nxt
 	c.timer[timerDelayedAck] = 0
-	c.rcv.acks -= min(c.rcv.acks, 1)
 	c.count.segsOut++
-}
-
-// sent notes that the stream from at on, n long, has gone out: SND.MAX, the timer, and the timing of a segment.
-func (c *Conn) sent(x *Env, now mono.Time, at seq.Num, n uint32) {
-	end := at.Add(n)
-	if at.Less(c.snd.max) {
-		c.count.retransmits++
-		if c.is(factTimed) && c.rtt.seq-uint32(at)-1 < n {
-			c.unset(factTimed) // Karn: it is ambiguous now
-		}
-	} else if !c.is(factTimed) && c.retries == 0 {
-		c.set(factTimed)
-		c.rtt.seq, c.rtt.at = uint32(end), now
+	if c.is(factSACK) && len(o.Body[0]) > 0 && (c.rcv.holes != 0 || c.is(factDSACK)) {
+		return // a full segment has no room for what is to be reported: an ACK of its own will follow
 	}
-	c.snd.max = seq.Max(c.snd.max, end)
-	if c.timer[timerRetransmit] == 0 {
-		c.timer[timerRetransmit] = now.Add(c.rto(x)) // RFC 6298 (5.1)
-	}
+	c.blocks(x, &o.Options)
+	c.unset(factDSACK)
+	c.rcv.acks -= min(c.rcv.acks, 1)
 }
 
 // advertise chooses the window field, and notes the right edge that it promises. The edge moves only by a worthwhile

@@ -6,64 +6,260 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
-// Loss recovery is NewReno's (RFC 5681 section 3.2, RFC 6582): three duplicate ACKs show a loss, and a partial ACK
-// within the recovery shows the next.
-
-// dupThreshold is how many duplicate ACKs show a loss (RFC 5681 section 3.2).
+// dupThreshold is how many duplicate ACKs, or segments' worth of SACK, show a loss (RFC 5681 section 3.2).
 const dupThreshold = 3
 
-// duplicateAck takes note of an ACK that repeats the last one.
-func (c *Conn) duplicateAck(x *Env, now mono.Time) {
-	if c.is(factRecovery) {
-		c.cw.Cwnd += c.cw.MSS // RFC 6582 section 3.2 step 3: a segment has left the network
+// episode is a reduction under way: in recovery, or after a time-out.
+type episode struct {
+	cwnd, ssthresh uint32    // before it, should it prove spurious
+	resent         uint32    // bytes sent again and not reported as duplicates
+	began          mono.Time // the first retransmission
+	delivered, out uint32    // PRR: since it began (RFC 6937 section 3)
+	flight         uint32    // PRR: RecoverFS
+}
+
+// judge is all that an acknowledgment means for loss and congestion, once the scoreboard knows it.
+func (c *Conn) judge(x *Env, now mono.Time, g *Segment, a *acked) {
+	if a.original && a.oldest > 0 {
+		c.rtt.sample(a.oldest)
+		c.rtt.min = min(c.rtt.min, a.newest)
+	}
+	c.probeAcked(x, now, g, a)
+	c.leaveEpisode(x, now, g, a)
+	if c.is(factSACK) {
+		c.findLosses(x, now, a)
+	} else {
+		c.countDuplicates(x, a)
+	}
+	if a.lost > 0 && !c.any(factRecovery|factLoss) {
+		c.enterRecovery(x, now, a)
+	}
+	c.control(x, now, a)
+}
+
+// countDuplicates finds losses for a peer without SACK: the third duplicate ACK, and in recovery a partial one, show
+// that the segment at SND.UNA is lost (RFC 6582 section 3.2).
+func (c *Conn) countDuplicates(x *Env, a *acked) {
+	if c.snd.flight == 0 {
 		return
 	}
-	c.snd.dupAcks = min(c.snd.dupAcks+1, 254)
-	if c.snd.dupAcks >= dupThreshold {
-		c.enterRecovery(x, now)
+	partial := c.is(factRecovery) && a.bytes > 0
+	third := !c.any(factRecovery|factLoss) && c.snd.dupAcks >= dupThreshold && c.snd.recover.LessEq(c.snd.una)
+	if partial || third {
+		a.lost += c.loseFirst(x)
 	}
 }
 
-// enterRecovery begins fast retransmit, unless the duplicates belong to the last recovery (RFC 6582 section 3.2
-// step 2).
-func (c *Conn) enterRecovery(x *Env, now mono.Time) {
-	if c.snd.una.Less(c.snd.recover) {
-		return
+// loseFirst marks the segment at SND.UNA as lost and returns its length.
+func (c *Conn) loseFirst(x *Env) uint32 {
+	f := &x.Memory.flights[c.snd.flight]
+	if len(f.live()) == 0 || f.live()[0].fate != flying {
+		return 0
 	}
-	c.set(factRecovery | factResend)
-	c.unset(factTimed)
-	c.snd.recover = c.snd.max
-	c.settings(x).Congestion.Loss(&c.cw, now, c.snd.max.Sub(c.snd.una))
-	c.cw.Cwnd += dupThreshold * c.cw.MSS
+	n := min(uint32(c.snd.mss), f.live()[0].end.Sub(c.snd.una))
+	f.cut(c.snd.una, c.snd.una.Add(n))
+	f.mark(c.snd.una, 0, lost)
+	return n
 }
 
-// recovered takes an acknowledgment of new data, in recovery or out of it. SND.UNA has moved.
-func (c *Conn) recovered(x *Env, now mono.Time, a cc.Ack) {
-	c.snd.dupAcks = 0
-	switch {
-	case !c.is(factRecovery):
+// enterRecovery begins fast recovery.
+func (c *Conn) enterRecovery(x *Env, now mono.Time, a *acked) {
+	c.beginEpisode(now, a.prior)
+	c.set(factRecovery)
+	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: a.prior})
+}
+
+// beginEpisode notes where things stood when an episode began.
+func (c *Conn) beginEpisode(now mono.Time, flight uint32) {
+	c.snd.recover = c.snd.nxt
+	c.episode = episode{cwnd: c.cw.Cwnd, ssthresh: c.cw.Ssthresh, began: now, flight: max(flight, 1)}
+	c.set(factUndo)
+}
+
+// leaveEpisode ends an episode that is over, or that was spurious.
+func (c *Conn) leaveEpisode(x *Env, now mono.Time, g *Segment, a *acked) {
+	if !c.any(factRecovery | factLoss) {
 		c.snd.recover = seq.Max(c.snd.recover, c.snd.una) // never so far behind that it seems ahead
-		c.settings(x).Congestion.Ack(&c.cw, now, a)
-	case c.snd.recover.LessEq(c.snd.una): // a full acknowledgment
-		c.unset(factRecovery)
-		c.cw.Cwnd = min(c.cw.Ssthresh, max(c.snd.max.Sub(c.snd.una), c.cw.MSS)+c.cw.MSS)
-	default: // a partial one: the next hole
-		c.set(factResend)
-		c.cw.Cwnd -= min(c.cw.Cwnd, a.Bytes)
-		if a.Bytes >= c.cw.MSS {
-			c.cw.Cwnd += c.cw.MSS
+		return
+	}
+	switch {
+	case c.spurious(g, a):
+		c.undo(x)
+	case c.snd.recover.LessEq(c.snd.una):
+		if c.is(factRecovery) && !c.cw.Owns {
+			c.cw.Cwnd = c.cw.Ssthresh
 		}
-		c.cw.Cwnd = max(c.cw.Cwnd, c.cw.MSS)
+		c.rackRecovered()
+		c.unset(factRecovery | factLoss | factForward | factHold)
+	case c.is(factForward):
+		c.forward(a)
 	}
 }
 
-// timedOut goes back to the oldest segment (RFC 6298 (5.4) to (5.6), RFC 5681 section 3.1).
-func (c *Conn) timedOut(x *Env, now mono.Time) {
-	if c.retries == 1 && c.is(factSynAcked) {
-		c.settings(x).Congestion.Timeout(&c.cw, now, c.snd.max.Sub(c.snd.una))
+// forward is F-RTO (RFC 5682 section 3.1): after a time-out, the first acknowledgment that moves SND.UNA is answered
+// with new segments, if there are any, and not with more of what may not be lost.
+func (c *Conn) forward(a *acked) {
+	switch {
+	case c.is(factHold): // step 3a: the second did not show that anything sent once had come
+		c.unset(factForward | factHold)
+	case a.bytes > 0 && c.snd.nxt.Less(c.snd.end) && c.outstanding() < c.snd.wnd: // step 2b
+		c.set(factHold)
+	case a.bytes > 0 || a.selected:
+		c.unset(factForward)
 	}
-	c.unset(factRecovery | factResend | factTimed)
+}
+
+// spurious reports that the episode was for nothing: an acknowledgment that was under way before anything was sent
+// again (Eifel, RFC 3522); text that was sent once and thought lost (F-RTO step 3b); or duplicates for all that was
+// sent again (RFC 3708).
+func (c *Conn) spurious(g *Segment, a *acked) bool {
+	switch {
+	case !c.is(factUndo):
+		return false
+	case a.bytes > 0 && c.is(factTimestamps) && g.Options.TSEcr != 0 && c.episode.resent > 0 &&
+		int32(g.Options.TSEcr-c.timestamp(c.episode.began)) < 0:
+		return true
+	case c.is(factForward) && a.early:
+		return true
+	}
+	return a.dsack && c.episode.resent == 0
+}
+
+// undo puts the congestion state back (RFC 4015 section 3.2), and what was thought lost back into the air.
+func (c *Conn) undo(x *Env) {
+	c.unset(factRecovery | factLoss | factForward | factHold | factUndo)
+	c.cw.Cwnd, c.cw.Ssthresh = max(c.cw.Cwnd, c.episode.cwnd), max(c.cw.Ssthresh, c.episode.ssthresh)
+	c.retries, c.backoff = 0, 0
+	if c.snd.flight == 0 {
+		return
+	}
+	f := &x.Memory.flights[c.snd.flight]
+	for i := range f.live() {
+		if f.live()[i].fate == lost {
+			f.mark(c.snd.una, i, flying)
+		}
+	}
+}
+
+// control lets the algorithm and, in recovery, PRR set cwnd.
+func (c *Conn) control(x *Env, now mono.Time, a *acked) {
+	pipe := c.pipe(x)
+	k := &x.ack
+	*k = cc.Ack{
+		Bytes: a.bytes, New: a.new, Lost: a.lost, Flight: pipe, Prior: a.prior, RTT: a.newest, SRTT: c.rtt.srtt,
+		MinRTT: c.rtt.min, Limited: c.is(factLimited) || c.is(factLoss), Loss: c.is(factRecovery),
+	}
+	c.sampleRate(now, a, k)
+	c.settings(x).Congestion.Ack(&c.cw, now, k)
+	if c.is(factRecovery) && !c.cw.Owns {
+		c.reduce(a, pipe)
+	}
+}
+
+// reduce is Proportional Rate Reduction (RFC 6937 section 3; the slow start bound where the acknowledgment shows
+// progress and no new loss, as its successor has it).
+func (c *Conn) reduce(a *acked, pipe uint32) {
+	e := &c.episode
+	e.delivered += a.new
+	var send uint32
+	if pipe > c.cw.Ssthresh {
+		send = uint32((uint64(e.delivered)*uint64(c.cw.Ssthresh) + uint64(e.flight) - 1) / uint64(e.flight))
+		send -= min(send, e.out)
+	} else {
+		limit := max(e.delivered-min(e.delivered, e.out), a.new)
+		if a.bytes > 0 && a.lost == 0 {
+			limit += c.cw.MSS
+		}
+		send = min(c.cw.Ssthresh-pipe, limit)
+	}
+	if e.out == 0 {
+		send = max(send, c.cw.MSS) // the fast retransmit itself
+	}
+	c.cw.Cwnd = pipe + send
+}
+
+// reduceForProbe is the reduction for a loss that a tail probe repaired (RFC 8985 section 7.4.2).
+func (c *Conn) reduceForProbe(x *Env, now mono.Time) {
+	if c.any(factRecovery | factLoss) {
+		return
+	}
+	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.cw.Cwnd})
+	if !c.cw.Owns {
+		c.cw.Cwnd = min(c.cw.Cwnd, c.cw.Ssthresh)
+	}
+}
+
+// timedOut is what the retransmission timer's expiry means for what is in flight: all of it is taken for lost
+// (RFC 6298 (5.4) to (5.6), RFC 5681 section 3.1). A first span that the peer has by its own word, and yet does not
+// acknowledge, shows that it went back on it (RFC 2018 section 8).
+func (c *Conn) timedOut(x *Env, now mono.Time) {
+	if c.snd.flight == 0 {
+		return
+	}
+	f := &x.Memory.flights[c.snd.flight]
+	if c.retries == 1 {
+		pipe := c.pipe(x)
+		if !c.any(factRecovery | factLoss) {
+			c.beginEpisode(now, pipe)
+			c.set(factForward)
+		} else {
+			c.unset(factForward | factUndo)
+		}
+		c.settings(x).Congestion.Timeout(&c.cw, now, pipe)
+	} else {
+		c.unset(factForward)
+	}
+	c.snd.recover = c.snd.nxt
+	c.set(factLoss)
+	c.unset(factRecovery | factHold | factProbing | factTail)
 	c.snd.dupAcks = 0
-	c.snd.recover = c.snd.max
-	c.snd.nxt = c.snd.una
+	reneged := f.live()[0].fate == sacked
+	for i := range f.live() {
+		if s := f.live()[i].fate; s == flying || s == sacked && reneged {
+			f.mark(c.snd.una, i, lost)
+		}
+	}
+}
+
+// imagineSACK is for a peer without SACK: each duplicate ACK says that one more segment has arrived, and an ACK of new
+// data covers those that were said to (RFC 5681 section 3.2, as if they had been selected).
+func (c *Conn) imagineSACK(a *acked, repeated bool) {
+	mss := uint32(c.snd.mss)
+	if repeated {
+		c.snd.dupAcks = min(c.snd.dupAcks+1, 254)
+		a.new += mss
+		c.rate.delivered += uint64(mss)
+	} else if a.bytes > 0 {
+		known := min(uint32(c.snd.dupAcks), (a.bytes+mss-1)/mss-1)
+		c.snd.dupAcks -= uint8(known)
+		a.new -= min(a.new, known*mss)
+		if !c.is(factRecovery) {
+			c.snd.dupAcks = 0
+		}
+	}
+}
+
+// loseAll takes all that is in flight for lost, without a word to congestion control.
+func (c *Conn) loseAll(x *Env) {
+	f := &x.Memory.flights[c.snd.flight]
+	for i := range f.live() {
+		if f.live()[i].fate == flying {
+			f.mark(c.snd.una, i, lost)
+		}
+	}
+}
+
+// reorderTimer is the expiry of RACK's timer: what was given time to arrive has not.
+func (c *Conn) reorderTimer(x *Env, now mono.Time) {
+	a := acked{prior: c.pipe(x)}
+	c.findLosses(x, now, &a)
+	if a.lost == 0 {
+		return
+	}
+	if !c.any(factRecovery | factLoss) {
+		c.enterRecovery(x, now, &a)
+	}
+	if c.is(factRecovery) && !c.cw.Owns {
+		c.reduce(&a, c.pipe(x))
+	}
 }

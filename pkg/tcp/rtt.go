@@ -5,16 +5,15 @@ import "github.com/tcpd-project/tcpd/pkg/mono"
 // estimator is RFC 6298's: smoothed round-trip time and its variance, in ns.
 type estimator struct {
 	srtt, rttvar mono.Duration
-	min          mono.Duration
-	seq          uint32    // the number after the segment being timed, if factTimed
-	at           mono.Time // when it was sent
+	min          mono.Duration // 0: none yet
+	at           mono.Time     // when our SYN was sent, if factTimed
 }
 
 // initialRTO is RFC 6298 (2.1)'s.
 const initialRTO = mono.Second
 
 // sample takes one measurement (RFC 6298 section 2).
-func (r *estimator) sample(s *Settings, d mono.Duration) {
+func (r *estimator) sample(d mono.Duration) {
 	d = max(d, 1)
 	if r.min == 0 || d < r.min {
 		r.min = d
@@ -45,31 +44,6 @@ func (c *Conn) rto(x *Env) mono.Duration {
 		d *= 2
 	}
 	return min(d, s.RTOMax)
-}
-
-// measure takes the round-trip time that an acknowledgment of new data shows, in ns, or 0. Only a segment that was
-// sent once is timed (Karn); timestamps tell which sending is acknowledged, but only to a millisecond, and serve
-// where nothing was timed.
-func (c *Conn) measure(x *Env, now mono.Time, g *Segment) int64 {
-	var d mono.Duration
-	switch {
-	case c.is(factTimed):
-		if int32(uint32(g.Ack)-c.rtt.seq) < 0 {
-			return 0
-		}
-		c.unset(factTimed)
-		d = now.Sub(c.rtt.at)
-	case c.is(factTimestamps) && g.Options.Has&HasTimestamps != 0 && g.Options.TSEcr != 0:
-		ms := int32(c.timestamp(now) - g.Options.TSEcr)
-		if ms < 1 || ms > 1<<20 {
-			return 0
-		}
-		d = mono.Duration(ms) * mono.Millisecond
-	default:
-		return 0
-	}
-	c.rtt.sample(c.settings(x), d)
-	return int64(d)
 }
 
 // timestamp is our clock for the timestamps option: milliseconds, from an origin of the connection's own

@@ -40,7 +40,7 @@ func (c *Conn) Decode(x *Env, b []byte) error {
 	if k.err == nil {
 		c.attachments(x, &k)
 	}
-	for _, check := range []func(*Env) error{c.checkSend, c.checkReceive, c.checkHoles} {
+	for _, check := range []func(*Env) error{c.checkSend, c.checkFlight, c.checkReceive, c.checkHoles} {
 		if k.err == nil {
 			k.err = check(x)
 		}
@@ -72,6 +72,16 @@ func word[T ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~int64 | ~int](k *codec, v *T
 	*v, k.b = T(u), k.b[n:]
 }
 
+// flag writes or reads a bool.
+func flag(k *codec, v *bool) {
+	u := uint8(0)
+	if *v {
+		u = 1
+	}
+	word(k, &u)
+	*v = u == 1
+}
+
 // text writes or reads n bytes of a ring from the sequence number at.
 func (k *codec) text(r *ring, at seq.Num, n int) {
 	if n == 0 || k.err != nil {
@@ -90,7 +100,7 @@ func (k *codec) text(r *ring, at seq.Num, n int) {
 	k.b = append(append(k.b, a...), b...)
 }
 
-// fields lists every field of the record but the state and the three handles.
+// fields lists every field of the record but the state and the handles.
 func (c *Conn) fields(k *codec) {
 	word(k, &c.profile)
 	word(k, &c.retries)
@@ -101,11 +111,12 @@ func (c *Conn) fields(k *codec) {
 	word(k, &c.rtt.srtt)
 	word(k, &c.rtt.rttvar)
 	word(k, &c.rtt.min)
-	word(k, &c.rtt.seq)
 	word(k, &c.rtt.at)
 	word(k, &c.cw.Cwnd)
 	word(k, &c.cw.Ssthresh)
 	word(k, &c.cw.MSS)
+	word(k, &c.cw.Pacing)
+	flag(k, &c.cw.Owns)
 	for i := range c.cw.Priv {
 		word(k, &c.cw.Priv[i])
 	}
@@ -113,6 +124,19 @@ func (c *Conn) fields(k *codec) {
 		word(k, &c.timer[i])
 	}
 	word(k, &c.events)
+	c.rack.fields(k)
+	word(k, &c.rate.delivered)
+	word(k, &c.rate.deliveredAt)
+	word(k, &c.rate.firstAt)
+	word(k, &c.rate.appLimited)
+	word(k, &c.rate.roundEnd)
+	word(k, &c.episode.cwnd)
+	word(k, &c.episode.ssthresh)
+	word(k, &c.episode.resent)
+	word(k, &c.episode.began)
+	word(k, &c.episode.delivered)
+	word(k, &c.episode.out)
+	word(k, &c.episode.flight)
 	word(k, &c.ts.recent)
 	word(k, &c.ts.offset)
 	word(k, &c.ts.at)
@@ -131,7 +155,6 @@ func (c *Conn) fields(k *codec) {
 func (s *sendSpace) fields(k *codec) {
 	word(k, &s.una)
 	word(k, &s.nxt)
-	word(k, &s.max)
 	word(k, &s.iss)
 	word(k, &s.end)
 	word(k, &s.wl1)
@@ -154,6 +177,8 @@ func (r *receiveSpace) fields(k *codec) {
 	word(k, &r.read)
 	word(k, &r.stored)
 	word(k, &r.finAt)
+	word(k, &r.dup.From)
+	word(k, &r.dup.To)
 	word(k, &r.buf)
 	word(k, &r.mss)
 	word(k, &r.scale)
@@ -171,6 +196,7 @@ func (c *Conn) attachments(x *Env, k *codec) {
 		k.text(r, c.rcv.read, int(int32(c.rcv.stored-c.rcv.read)))
 	}
 	k.holes(x, &c.rcv.holes, r)
+	k.flight(x, &c.snd.flight)
 }
 
 // ring writes or reads the size of a ring, as a logarithm; 0 is none.
@@ -204,13 +230,58 @@ func (k *codec) holes(x *Env, h *handle, r *ring) {
 	}
 	list := x.Memory.holesOf(h)
 	list.n = int(n) - 1
-	word(k, &list.latest)
+	for i := range list.recent {
+		word(k, &list.recent[i])
+	}
 	for i := range list.run[:list.n] {
 		word(k, &list.run[i].From)
 		word(k, &list.run[i].To)
 		k.text(r, list.run[i].From, int(int32(list.run[i].To-list.run[i].From)))
 	}
-	if list.latest < 0 || list.latest >= maxHoles {
-		k.err = errSnapshot
+}
+
+// flight writes or reads the scoreboard.
+func (k *codec) flight(x *Env, h *handle) {
+	n := uint32(0)
+	if *h != 0 {
+		n = uint32(len(x.Memory.flights[*h].live()))
 	}
+	if word(k, &n); n == 0 || k.err != nil {
+		return
+	}
+	if n > uint32(len(k.b)) && k.reading {
+		k.err = errSnapshot
+		return
+	}
+	f := x.Memory.flightOf(h)
+	if k.reading {
+		f.spans = append(f.spans[:0], make([]span, n)...)
+	}
+	word(k, &f.sacked)
+	word(k, &f.lost)
+	for i := range f.live() {
+		f.live()[i].fields(k)
+	}
+}
+
+func (s *span) fields(k *codec) {
+	word(k, &s.end)
+	word(k, &s.fate)
+	flag(k, &s.again)
+	word(k, &s.at)
+	word(k, &s.delivered)
+	word(k, &s.deliveredAt)
+	word(k, &s.firstAt)
+	flag(k, &s.appLimited)
+}
+
+func (r *rack) fields(k *codec) {
+	word(k, &r.at)
+	word(k, &r.end)
+	word(k, &r.rtt)
+	word(k, &r.fack)
+	word(k, &r.dsackRound)
+	word(k, &r.probe)
+	word(k, &r.mult)
+	word(k, &r.persist)
 }

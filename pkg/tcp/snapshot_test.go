@@ -25,7 +25,7 @@ func leaves(v reflect.Value, path string, f func(path string, v reflect.Value)) 
 
 // TestSnapshotHasEveryField sets one field of a connection after the other and looks for it on the other side.
 func TestSnapshotHasEveryField(t *testing.T) {
-	elsewhere := map[string]bool{".state": true, ".snd.ring": true, ".rcv.ring": true, ".rcv.holes": true}
+	elsewhere := map[string]bool{".state": true, ".snd.ring": true, ".rcv.ring": true, ".rcv.holes": true, ".snd.flight": true}
 	var c, zero Conn
 	n := 0
 	leaves(reflect.ValueOf(&c).Elem(), "", func(path string, v reflect.Value) {
@@ -35,7 +35,9 @@ func TestSnapshotHasEveryField(t *testing.T) {
 		n++
 		c = zero
 		v = reflect.NewAt(v.Type(), unsafe.Pointer(v.UnsafeAddr())).Elem() // unexported fields are not set otherwise
-		if v.CanUint() {
+		if v.Kind() == reflect.Bool {
+			v.SetBool(true)
+		} else if v.CanUint() {
 			v.SetUint(1<<(8*v.Type().Size()-1) | 5)
 		} else {
 			v.SetInt(-5)

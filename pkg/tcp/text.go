@@ -49,6 +49,7 @@ func (c *Conn) fin(x *Env, now mono.Time) {
 func (c *Conn) arrange(x *Env, now mono.Time, g *Segment) Drop {
 	if g.Seq.Less(c.rcv.nxt) { // the front is old
 		k := min(int(c.rcv.nxt.Sub(g.Seq)), len(g.Text))
+		c.duplicate(g.Seq, g.Seq.Add(uint32(k)))
 		g.Text = g.Text[k:]
 		g.Seq = g.Seq.Add(uint32(k))
 		c.ackNow()
@@ -136,9 +137,15 @@ func (c *Conn) keepBeyondHole(x *Env, g *Segment) Drop {
 		return DropReorderFull
 	}
 	list := x.Memory.holesOf(&c.rcv.holes)
-	if !list.add(Block{g.Seq, g.Seq.Add(uint32(len(g.Text)))}) {
+	b := Block{g.Seq, g.Seq.Add(uint32(len(g.Text)))}
+	if i := list.holding(b.From); i < list.n && b.To.LessEq(list.run[i].To) {
+		c.duplicate(b.From, b.To)
+		return DropNone
+	}
+	if !list.add(b) {
 		return DropReorderFull
 	}
+	list.noteArrival(b.From)
 	return DropNone
 }
 

@@ -8,6 +8,8 @@ import (
 // The timers of a connection, as indices into Conn.timer; a zero time means off.
 const (
 	timerRetransmit = iota // the oldest segment, or the next probe into a closed window
+	timerReorder           // RACK: what may still arrive (RFC 8985 section 6.3)
+	timerTail              // the tail loss probe (RFC 8985 section 7)
 	timerDelayedAck
 	timerKeepAlive
 	timerWait // TIME-WAIT, FIN-WAIT-2, or the last patience with a connection that nobody waits for
@@ -37,6 +39,12 @@ func (c *Conn) Timeout(x *Env, now mono.Time) {
 	if due(timerDelayedAck) {
 		c.ackNow()
 	}
+	if due(timerReorder) {
+		c.reorderTimer(x, now)
+	}
+	if due(timerTail) {
+		c.tailProbe(x, now)
+	}
 	if due(timerRetransmit) {
 		c.retransmit(x, now)
 	}
@@ -56,13 +64,15 @@ func (c *Conn) retransmit(x *Env, now mono.Time) {
 		return
 	}
 	c.backoff = min(c.backoff+1, 30)
-	if c.is(factSynAcked) && (c.snd.wnd == 0 || c.snd.una == c.snd.max) {
-		c.snd.nxt = c.snd.una
+	switch {
+	case !c.is(factSynAcked):
+		c.set(factSYNDue)
+		c.unset(factTimed)
+	case c.snd.wnd == 0 || c.snd.una == c.snd.nxt:
 		c.set(factProbe)
-		c.timer[timerRetransmit] = now.Add(c.rto(x))
-		return
+	default:
+		c.timedOut(x, now)
 	}
-	c.timedOut(x, now)
 	c.timer[timerRetransmit] = now.Add(c.rto(x))
 }
 
@@ -93,7 +103,7 @@ func (c *Conn) armProbe(x *Env, now mono.Time) {
 // (MUST-37).
 func (c *Conn) alive(x *Env, now mono.Time) {
 	c.heard = now
-	if c.snd.wnd == 0 || c.snd.una == c.snd.max {
+	if c.snd.wnd == 0 || c.snd.una == c.snd.nxt {
 		c.retries = 0
 	}
 }
@@ -110,7 +120,7 @@ func (c *Conn) keepAlive(x *Env, now mono.Time) {
 		c.retries = 0
 		c.timer[timerKeepAlive] = c.heard.Add(idle)
 		return
-	case c.snd.una != c.snd.max:
+	case c.snd.una != c.snd.nxt:
 		c.timer[timerKeepAlive] = now.Add(idle) // the retransmission timer watches already
 		return
 	case c.retries >= c.keep.count:

@@ -27,7 +27,7 @@ func (c *Conn) OpenActive(x *Env, now mono.Time, o Open) {
 func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	s := &x.Settings[o.Profile]
 	*c = Conn{state: from, profile: o.Profile, heard: now}
-	c.snd.iss, c.snd.una, c.snd.nxt, c.snd.max = o.ISS, o.ISS, o.ISS, o.ISS
+	c.snd.iss, c.snd.una, c.snd.nxt = o.ISS, o.ISS, o.ISS
 	c.snd.end, c.snd.recover = o.ISS+1, o.ISS
 	c.snd.buf, c.snd.frame, c.snd.mss = uint32(s.SendBuffer), o.Superframe, uint16(x.MTU-40)
 	if o.SendMSS != 0 {

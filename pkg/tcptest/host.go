@@ -37,6 +37,8 @@ type Host struct {
 	addr   ip.Addr
 	queues []*queue
 	due    []mono.Time // when each shard is to be turned
+
+	secrets [2]tcp.Secret
 }
 
 // queue is a link.Device: what the paths have brought and the shard has not read.
@@ -77,6 +79,7 @@ func (w *World) Host(name string, opt HostOptions) *Host {
 	if opt.Secrets != nil {
 		cfg.Secrets = *opt.Secrets
 	}
+	h.secrets = cfg.Secrets
 	s, err := stack.New(cfg)
 	if err != nil {
 		panic(err) // the options of a test are wrong

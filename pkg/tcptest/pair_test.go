@@ -6,9 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/mono"
-	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
@@ -182,10 +180,6 @@ func settings(f func(s *tcp.Settings)) HostOptions {
 	f(&s)
 	return HostOptions{TCP: &s}
 }
-
-var _ = fmt.Sprint
-var _ = fsm.Closed
-var _ stack.Conn
 
 // port is the local port of a user.
 func port(u *User) string { return fmt.Sprint(u.flow.LocalPort) }

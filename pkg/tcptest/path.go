@@ -73,7 +73,7 @@ func (w *World) send(h *Host, packet []byte, gso uint16) {
 	}
 	path := w.paths[[2]*Host{h, f.Dst}]
 	if f.TCP {
-		if !tcp.ChecksumOK(p.Src, p.Dst, p.Payload) {
+		if !w.Blind && !tcp.ChecksumOK(p.Src, p.Dst, p.Payload) {
 			w.fail("%s sends a wrong checksum", h.Name)
 		}
 		w.Segments++

@@ -18,6 +18,9 @@ type World struct {
 	// trace is to be the same as without.
 	Export *rand.Rand
 
+	// Blind: the paths look at no text, only at headers. The users still do.
+	Blind bool
+
 	now    mono.Time
 	events events
 	count  uint64

@@ -1,0 +1,144 @@
+package tcp
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// rack is what RACK-TLP (RFC 8985) keeps of a connection.
+type rack struct {
+	at         mono.Time     // RACK.xmit_ts: when the most recently sent segment of those delivered was sent
+	end        seq.Num       // RACK.end_seq
+	rtt        mono.Duration // RACK.rtt
+	fack       seq.Num       // RACK.fack: the highest sequence number delivered
+	dsackRound seq.Num       // RACK.dsack_round
+	probe      seq.Num       // TLP.end_seq, if factProbing
+	mult       uint8         // RACK.reo_wnd_mult, less 1
+	persist    uint8         // RACK.reo_wnd_persist
+}
+
+// rackDelivered is steps 2 and 3 of RFC 8985 section 6.2, for one span.
+func (c *Conn) rackDelivered(g *Segment, s span, rtt mono.Duration) {
+	if s.again {
+		// An ACK of the first sending, which came after the second: too early to be of that.
+		if c.is(factTimestamps) && g.Options.TSEcr != 0 && int32(g.Options.TSEcr-c.timestamp(s.at)) < 0 || rtt < c.rtt.min {
+			return
+		}
+	} else if s.end.Less(c.rack.fack) {
+		c.set(factReordering)
+	}
+	c.rack.fack = seq.Max(c.rack.fack, s.end)
+	if s.at > c.rack.at || s.at == c.rack.at && c.rack.end.Less(s.end) {
+		c.rack.at, c.rack.end, c.rack.rtt = s.at, s.end, rtt
+	}
+}
+
+// rackDuplicate widens the reordering window by a D-SACK, once a round trip (section 6.2 step 4).
+func (c *Conn) rackDuplicate(prior seq.Num) {
+	if prior.Less(c.rack.dsackRound) && c.is(factDSACKRound) {
+		return
+	}
+	c.set(factDSACKRound)
+	c.rack.dsackRound = c.snd.nxt
+	c.rack.mult = min(c.rack.mult+1, 254)
+	c.rack.persist = 16
+}
+
+// rackRecovered counts recoveries without a D-SACK: after 16 the reordering window is small again.
+func (c *Conn) rackRecovered() {
+	if c.rack.persist > 0 {
+		if c.rack.persist--; c.rack.persist == 0 {
+			c.rack.mult = 0
+		}
+	}
+}
+
+// reorderWindow is step 4 of section 6.2: how late a segment may be.
+func (c *Conn) reorderWindow(f *flight) mono.Duration {
+	if !c.is(factReordering) && (c.any(factRecovery|factLoss) || f.sacked >= dupThreshold*uint32(c.snd.mss)) {
+		return 0
+	}
+	return min(mono.Duration(c.rack.mult+1)*c.rtt.min/4, c.rtt.srtt)
+}
+
+// findLosses is step 5 of section 6.2: what was sent before the latest segment delivered, and long enough, is lost.
+// What may yet be has the timer.
+func (c *Conn) findLosses(x *Env, now mono.Time, a *acked) {
+	c.timer[timerReorder] = 0
+	if c.snd.flight == 0 || !c.is(factSACK) || c.rack.at == 0 {
+		return
+	}
+	f := &x.Memory.flights[c.snd.flight]
+	if f.sacked == 0 && !c.any(factRecovery|factLoss) {
+		return // in order: nothing was sent before what has been delivered and is still out
+	}
+	wait := mono.Duration(0)
+	window := c.reorderWindow(f)
+	for i := range f.live() {
+		s := &f.live()[i]
+		if s.fate != flying || !sentBefore(s, c.rack.at, c.rack.end) {
+			continue
+		}
+		if left := s.at.Add(c.rack.rtt + window).Sub(now); left > 0 {
+			wait = max(wait, left)
+		} else {
+			a.lost += s.end.Sub(f.start(c.snd.una, i))
+			f.mark(c.snd.una, i, lost)
+		}
+	}
+	if wait > 0 {
+		c.timer[timerReorder] = now.Add(wait)
+	}
+}
+
+// sentBefore is RACK_sent_after of the other: the span was sent before what was sent at the time at up to end.
+func sentBefore(s *span, at mono.Time, end seq.Num) bool {
+	return s.at < at || s.at == at && s.end.Less(end)
+}
+
+// armProbeTimer is section 7.2: the tail loss probe, where an RTO would be the only other way to learn of a loss.
+func (c *Conn) armProbeTimer(x *Env, now mono.Time) {
+	c.timer[timerTail] = 0
+	if !c.is(factSACK) || c.any(factRecovery|factLoss|factProbing) || c.snd.flight == 0 || c.snd.wnd == 0 || c.backoff > 0 {
+		return
+	}
+	if f := &x.Memory.flights[c.snd.flight]; f.sacked > 0 || f.lost > 0 {
+		return
+	}
+	pto := mono.Second
+	if c.rtt.srtt != 0 {
+		pto = 2 * c.rtt.srtt
+		if c.outstanding() <= uint32(c.snd.mss) {
+			pto += c.settings(x).RTOMin // the peer may delay its acknowledgment of a single segment
+		} else {
+			pto += 2 * mono.Millisecond
+		}
+	}
+	if at := now.Add(pto); c.timer[timerRetransmit] == 0 || at < c.timer[timerRetransmit] {
+		c.timer[timerTail] = at
+	}
+}
+
+// tailProbe is section 7.3: a new segment if there is one, else the last once more.
+func (c *Conn) tailProbe(x *Env, now mono.Time) {
+	if c.snd.flight == 0 || c.any(factRecovery|factLoss) {
+		return
+	}
+	c.set(factProbing | factTail)
+	c.timer[timerRetransmit] = now.Add(c.rto(x)) // section 7.3: the RTO starts again
+}
+
+// probeAcked is section 7.4: what an acknowledgment says of a tail loss probe. A probe that repaired a loss counts as
+// a loss.
+func (c *Conn) probeAcked(x *Env, now mono.Time, g *Segment, a *acked) {
+	if !c.is(factProbing) || g.Ack.Less(c.rack.probe) {
+		return
+	}
+	c.unset(factProbing)
+	if !c.is(factProbeAgain) || a.dsack {
+		return // new data, or both the original and the probe have come
+	}
+	if c.rack.probe.Less(g.Ack) || a.bytes > 0 {
+		c.reduceForProbe(x, now)
+	}
+}
