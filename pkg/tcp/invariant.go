@@ -151,7 +151,7 @@ func (c *Conn) checkTimers(*Env) error {
 			c.snd.una-c.snd.iss, c.snd.nxt-c.snd.iss, c.snd.end-c.snd.iss)
 	case c.rcv.acked != c.rcv.nxt && c.rcv.acks == 0 && c.timer[timerDelayedAck] == 0:
 		return fmt.Errorf("%d bytes are taken, and no ACK is owed", seq.Num(c.rcv.nxt-c.rcv.acked))
-	case (c.is(factLetGo) || c.state == fsm.TimeWait) && c.timer[timerWait] == 0:
+	case (c.is(factLetGo) || c.is(factFinAcked|factFinRcvd)) && c.timer[timerWait] == 0:
 		return fmt.Errorf("nobody waits for the connection, and no timer ends it")
 	}
 	return nil
