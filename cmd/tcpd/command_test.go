@@ -138,6 +138,37 @@ func TestOneFaultDoesNotHideAnother(t *testing.T) {
 	}
 }
 
+// TestSecrets: they are drawn, and no two are the same.
+func TestSecrets(t *testing.T) {
+	a, b := secrets(), secrets()
+	for _, s := range []tcp.Secret{a[1], b[0], b[1], {}} {
+		if a[0] == s {
+			t.Errorf("%v and %v", a, b)
+		}
+	}
+}
+
+// TestSettingsFollow: every setting that the configuration has reaches the connections.
+func TestSettingsFollow(t *testing.T) {
+	defaults := config.Defaults().TCP
+	v := reflect.ValueOf(&defaults).Elem()
+	for i := range v.NumField() {
+		c := defaults
+		f := reflect.ValueOf(&c).Elem().Field(i)
+		switch {
+		case f.Kind() == reflect.Bool:
+			f.SetBool(!f.Bool())
+		case f.CanInt():
+			f.SetInt(f.Int() + 1)
+		case f.CanUint():
+			f.SetUint(f.Uint() + 1)
+		}
+		if reflect.DeepEqual(settings(&c), settings(&defaults)) {
+			t.Errorf("%s changes nothing", v.Type().Field(i).Name)
+		}
+	}
+}
+
 // TestSettings: the configuration's defaults are those of the packages that they are for.
 func TestSettings(t *testing.T) {
 	c := config.Defaults()

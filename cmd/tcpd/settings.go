@@ -19,7 +19,7 @@ func settings(c *config.TCP) tcp.Settings {
 	s.RTOMin, s.RTOMax, s.DelayedAck = c.RTOMin, c.RTOMax, c.DelayedAck
 	s.SynRetries, s.SynAckRetries, s.Retries, s.OrphanRetries = c.SynRetries, c.SynAckRetries, c.Retries, c.OrphanRetries
 	s.KeepAlive, s.KeepIdle, s.KeepInterval, s.KeepCount = c.KeepAlive, c.KeepAliveIdle, c.KeepAliveInterval, c.KeepAliveCount
-	s.NoDelay, s.Timestamps, s.WindowScale = c.NoDelay, c.Timestamps, c.WindowScale
+	s.NoDelay, s.Timestamps, s.WindowScale, s.SACK = c.NoDelay, c.Timestamps, c.WindowScale, c.SACK
 	s.SendBuffer, s.ReceiveBuffer = int(c.SendBuffer), int(c.ReceiveBuffer)
 	return s
 }
@@ -58,12 +58,6 @@ func offload(s string) tun.Offload {
 
 // secrets are drawn once a process.
 func secrets() (s [2]tcp.Secret) {
-	for i := range s {
-		for k := range s[i] {
-			var b [8]byte
-			_, _ = rand.Read(b[:]) // never fails
-			s[i][k] = binary.NativeEndian.Uint64(b[:])
-		}
-	}
+	_ = binary.Read(rand.Reader, binary.NativeEndian, &s) // rand.Reader never fails
 	return s
 }

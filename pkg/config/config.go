@@ -50,6 +50,7 @@ type TCP struct {
 	ReceiveBuffer     Size          `yaml:"receive_buffer"`
 	Timestamps        bool          `yaml:"timestamps"`
 	WindowScale       bool          `yaml:"window_scale"`
+	SACK              bool          `yaml:"sack"`
 }
 
 // Limits bound what outsiders can make tcpd keep.
@@ -89,7 +90,7 @@ func Defaults() Config {
 			RTOMin: 200 * time.Millisecond, RTOMax: 2 * time.Minute, DelayedAck: 40 * time.Millisecond,
 			SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
 			KeepAliveIdle: 2 * time.Hour, KeepAliveInterval: 75 * time.Second, KeepAliveCount: 9,
-			SendBuffer: MiB, ReceiveBuffer: MiB, Timestamps: true, WindowScale: true,
+			SendBuffer: MiB, ReceiveBuffer: MiB, Timestamps: true, WindowScale: true, SACK: true,
 		},
 		Limits:   Limits{HalfOpen: 65536, TimeWait: 1048576, Memory: GiB, Fragments: 4 * MiB},
 		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},
