@@ -264,3 +264,29 @@ func TestCloseToNobody(t *testing.T) {
 	p.s.Close()
 	p.over()
 }
+
+// A user who holds a connection into TIME-WAIT and lets go of it late has its record end when it should: before those
+// of connections that came later.
+func TestTimeWaitsEndInOrder(t *testing.T) {
+	p := open(t)
+	first, at := p.c, p.now
+	first.CloseWrite()
+	p.s.Close()
+	p.Run(20 * second)
+	p.c = p.a.Dial(p.b, 80, 0)
+	p.Run(second)
+	p.c.Close()
+	p.s.Close()
+	p.Run(second)
+	first.Close()
+	p.Run(second)
+	if n := p.a.Stack.Counters(0).TimeWait; n != 2 {
+		t.Fatalf("%d in TIME-WAIT", n)
+	}
+	for p.a.Stack.Counters(0).TimeWait == 2 && p.Step() {
+	}
+	if d := p.now.Sub(at); d < 60*second || d > 61*second {
+		t.Errorf("the first ended after %v", d)
+	}
+	p.over()
+}

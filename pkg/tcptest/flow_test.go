@@ -232,3 +232,24 @@ func TestWritableAfterMemory(t *testing.T) {
 	}
 	p.end()
 }
+
+// Text sent again carries an old SEQ, a new ACK, and the window that belongs to it (found by seed 348).
+func TestWindowOfRetransmission(t *testing.T) {
+	p := paused(t, 6000)
+	p.loseOnce(p.b, withText)
+	p.s.Write(500)
+	p.Run(20 * ms)
+	p.c.Write(1000) // acknowledged from beyond the lost text
+	p.Run(165 * ms)
+	p.c.Write(1000) // acknowledged by the lost text when it comes again
+	p.Run(30 * ms)
+	if at := p.times(p.b, withText); len(at) != 2 {
+		t.Fatalf("text at %v", at)
+	}
+	p.c.Write(100_000) // up to the right edge, and the path sees to it that not beyond
+	p.Run(second)
+	p.s.Resume()
+	p.Run(5 * second)
+	p.read(500, 102_000)
+	p.end()
+}

@@ -18,6 +18,7 @@ type plan struct {
 	ending    ending
 	endsAt    mono.Duration
 	fidgets   bool // sets options now and then
+	quiet     bool // does nothing that may end a connection early
 
 	closedWrite bool
 }
@@ -36,7 +37,7 @@ const (
 
 // newPlan draws a plan.
 func newPlan(r *rand.Rand, quiet bool) *plan {
-	p := &plan{rand: r, total: uint64(r.IntN(1 << (4 + r.IntN(14)))), chunk: 1 + r.IntN(1<<(r.IntN(16)))}
+	p := &plan{rand: r, quiet: quiet, total: uint64(r.IntN(1 << (4 + r.IntN(14)))), chunk: 1 + r.IntN(1<<(r.IntN(16)))}
 	if r.IntN(4) == 0 {
 		p.total = 0
 	}
@@ -111,6 +112,9 @@ func (p *plan) fidget(u *User, c stack.Conn) {
 	case 0:
 		c.SetBuffers(256+p.rand.IntN(1<<(4+p.rand.IntN(14))), 0)
 	case 1:
+		if p.quiet {
+			break // a slow reader's window would stay closed for longer than the peer's patience
+		}
 		c.SetBuffers(0, 4096+p.rand.IntN(1<<17))
 	case 2:
 		c.SetKeepAlive(mono.Duration(p.rand.IntN(30))*mono.Second, 5*mono.Second, 5)
