@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
+	"runtime/pprof"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come before it fails; it measures nothing.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 var (
 	serverAddr = netip.MustParseAddr("10.1.0.1")
@@ -181,6 +183,7 @@ func within(t testing.TB, what string, f func()) {
 	select {
 	case <-done:
 	case <-time.After(patience):
+		pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 		t.Fatalf("%s has not returned", what)
 	}
 }
