@@ -20,6 +20,11 @@ type episode struct {
 
 // judge is all that an acknowledgment means for loss and congestion, once the scoreboard knows it.
 func (c *Conn) judge(x *Env, now mono.Time, g *Segment, a *acked) {
+	if a.resent {
+		// Karn, and more: what was sent once may have waited beyond the hole that the second sending has filled.
+		a.newest, a.oldest = 0, 0
+		a.early = a.early && c.is(factSACK) // without SACK nothing tells it from text that arrives only now
+	}
 	if a.original && a.oldest > 0 {
 		c.rtt.sample(a.oldest)
 		c.rtt.min = min(c.rtt.min, a.newest)

@@ -17,6 +17,7 @@ type acked struct {
 	any      bool          // sample is set
 	original bool          // something sent once was delivered
 	early    bool          // and it was sent before the episode under way
+	resent   bool          // something sent again was delivered
 	selected bool          // something was delivered by SACK
 	dsack    bool          // the peer reports a duplicate
 }
@@ -26,6 +27,7 @@ func (c *Conn) delivered(now mono.Time, g *Segment, from seq.Num, s span, a *ack
 	a.new += s.end.Sub(from)
 	c.rate.delivered += uint64(s.end.Sub(from))
 	rtt := now.Sub(s.at)
+	a.resent = a.resent || s.again
 	if !s.again {
 		a.original = true
 		a.early = a.early || s.end.LessEq(c.snd.recover)
