@@ -190,3 +190,27 @@ func TestTwoQueues(t *testing.T) {
 		t.Error("nothing was passed on")
 	}
 }
+
+// Without SACK and timestamps, the ACK of what a time-out sent again covers text that has waited beyond the hole. That
+// says neither how long the way is (Karn) nor that the time-out was spurious (found by seed 348294).
+func TestTimeOutWithHoles(t *testing.T) {
+	p := open(t, settings(func(s *tcp.Settings) { s.SACK, s.Timestamps = false, false }))
+	p.c.Write(200_000)
+	p.Run(500 * ms)
+	p.c.Write(60_000)
+	k := 0
+	p.filter(func(s *sent) bool {
+		if s.host != p.a || !withText(s) {
+			return false
+		}
+		k++
+		return k == 10 || k == 14 || k == 18 || k > 22 && p.now.Sub(p.sent[0].at) < 900*ms // the fast retransmit, too
+	})
+	p.sent = nil
+	p.Run(8 * second)
+	p.read(0, 260_000)
+	if rto := p.c.Info().RTO; rto > 500*ms {
+		t.Errorf("RTO %v after a way of %v", rto, rtt)
+	}
+	p.end()
+}

@@ -38,8 +38,11 @@ const (
 // newPlan draws a plan.
 func newPlan(r *rand.Rand, quiet bool) *plan {
 	p := &plan{rand: r, quiet: quiet, total: uint64(r.IntN(1 << (4 + r.IntN(14)))), chunk: 1 + r.IntN(1<<(r.IntN(16)))}
-	if r.IntN(4) == 0 {
+	switch {
+	case r.IntN(4) == 0:
 		p.total = 0
+	case !quiet && r.IntN(30) == 0:
+		p.total = uint64(r.IntN(2_000_000))
 	}
 	if r.IntN(2) == 0 {
 		p.pause = mono.Duration(r.IntN(200)) * mono.Millisecond

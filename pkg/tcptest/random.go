@@ -82,6 +82,9 @@ func (r *Random) drawPath() Path {
 	if rnd.IntN(2) == 0 {
 		p.Rate, p.Queue = int64(20_000+rnd.IntN(20_000_000)), 20_000+rnd.IntN(200_000)
 	}
+	if rnd.IntN(6) == 0 {
+		p.MTU = 600 + rnd.IntN(900)
+	}
 	if rnd.IntN(4) != 0 {
 		p.Loss = rnd.IntN(1 << rnd.IntN(9))
 	}
