@@ -118,8 +118,12 @@ func (c *Conn) store(x *Env, at seq.Num, p []byte) bool {
 	return true
 }
 
-// reserve makes the ring hold n bytes from the first unread one on.
+// reserve makes the ring hold n bytes from the first unread one on. One that a reader in another goroutine may look
+// at can't be used again by anybody, so that it grows fourfold: fewer are left behind.
 func (c *Conn) reserve(x *Env, n int) bool {
+	if h := c.rcv.ring; h != 0 && x.Memory.ring(h).shared && len(x.Memory.ring(h).buf) < n {
+		n = min(max(n, 4*len(x.Memory.ring(h).buf)), max(n, int(c.rcv.buf)))
+	}
 	if !x.Memory.ensure(&c.rcv.ring, n, c.rcv.read) {
 		x.Errors.Memory++
 		return false

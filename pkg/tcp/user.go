@@ -196,7 +196,7 @@ func (c *Conn) Consume(x *Env, n int) {
 		x.text = x.text[k:]
 		c.rcv.stored = c.rcv.read
 	}
-	if c.rcv.read == c.rcv.stored && c.rcv.holes == 0 && c.rcv.ring != 0 {
+	if c.rcv.read == c.rcv.stored && c.rcv.holes == 0 && c.rcv.ring != 0 && len(x.text) == 0 {
 		x.Memory.ring(c.rcv.ring).shared = false // whoever shared it has read it to the end
 		x.Memory.detach(&c.rcv.ring)
 	}
