@@ -164,7 +164,7 @@ func TestSimultaneousClose(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	d := startDaemon(t, s, "--msl", "1s")
-	p := newPeer(t, s, 40000)
+	p := newPeer(openWire(t, s), 40000)
 	p.open(daytimePort)
 	p.await("a FIN", func(g segment) bool { return g.flags&fin != 0 })
 	p.ack-- // all but the FIN

@@ -60,15 +60,15 @@ func (c *connect) finish() {
 	c.log.checkChains(c.t)
 }
 
-// TestConnectClosesFirst: -N sends our FIN at the end of stdin; the kernel still answers, then closes, and we keep
-// TIME-WAIT for 2 MSL.
+// TestConnectClosesFirst: -N sends our FIN at the end of stdin; the kernel still answers, then closes, and we stay
+// through TIME-WAIT, for 2 MSL, as --wait asks.
 func TestConnectClosesFirst(t *testing.T) {
 	need(t)
 	t.Parallel()
 	s := newSpace(t)
 	l := must[*net.TCPListener](t)(s.listen("0.0.0.0:0"))
 	request, answer := payload(1, 1<<20), payload(2, 1<<20)
-	c := startConnect(t, s, l, bytes.NewReader(request), "-N")
+	c := startConnect(t, s, l, bytes.NewReader(request), "-N", "--wait")
 	k := accept(t, l)
 	if got := must[[]byte](t)(io.ReadAll(k)); !bytes.Equal(got, request) {
 		t.Errorf("%d bytes came of %d, or others", len(got), len(request))

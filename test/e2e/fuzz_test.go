@@ -345,7 +345,7 @@ func TestAccounting(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	d := startDaemon(t, s)
-	p := newPeer(t, s, 43000)
+	p := newPeer(openWire(t, s), 43000)
 	p.open(echoPort)
 	good := func() []byte { return p.segment(psh|ack, []byte("text")).put() }
 	kinds := map[string]func() []byte{

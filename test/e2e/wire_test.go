@@ -197,10 +197,8 @@ type peer struct {
 
 const peerIP = "10.7.0.77"
 
-func newPeer(t *testing.T, s *space, port uint16) *peer {
-	t.Helper()
-	return &peer{wire: openWire(t, s), seq: uint32(port) << 12,
-		local: netip.AddrPortFrom(netip.MustParseAddr(peerIP), port)}
+func newPeer(w *wire, port uint16) *peer {
+	return &peer{wire: w, seq: uint32(port) << 12, local: netip.AddrPortFrom(netip.MustParseAddr(peerIP), port)}
 }
 
 // name is what the daemon's log calls the connection.
