@@ -129,7 +129,7 @@ func TestEcho(t *testing.T) {
 // TestEchoWaitsForItsReader sends more than all buffers hold before it reads.
 func TestEchoWaitsForItsReader(t *testing.T) {
 	c := dial(t, Echo{})
-	sent := payload(5, 16<<20)
+	sent := payload(5, 100<<20)
 	wrote := make(chan error, 1)
 	go func() {
 		_, err := c.Write(sent)
@@ -140,7 +140,7 @@ func TestEchoWaitsForItsReader(t *testing.T) {
 	}()
 	select {
 	case err := <-wrote:
-		t.Fatalf("16 MiB were taken though nobody reads the echo: %v", err)
+		t.Fatalf("100 MiB were taken though nobody reads the echo: %v", err)
 	case <-time.After(50 * time.Millisecond): // time enough to fill the buffers, whose size the test does not know
 	}
 	got, err := io.ReadAll(c)

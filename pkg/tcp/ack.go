@@ -132,6 +132,7 @@ func (c *Conn) progress(x *Env, now mono.Time) {
 	if c.snd.una == c.snd.end && c.snd.ring != 0 && !x.Memory.ring(c.snd.ring).shared {
 		x.Memory.detach(&c.snd.ring)
 	}
+	c.tuneSend(x)
 	if c.is(factStarved) && c.Space() >= int(c.snd.buf)/3 {
 		c.unset(factStarved)
 		c.signal(Writable)

@@ -27,6 +27,7 @@ type Conn struct {
 	rack    rack
 	rate    rate
 	episode episode
+	tune    tuning
 
 	ts struct {
 		recent uint32    // TS.Recent (RFC 7323 section 4.3)
@@ -37,6 +38,7 @@ type Conn struct {
 		idle, interval uint32
 		count          uint8
 	}
+	pace      mono.Time // no text before, if it is paced
 	challenge mono.Time // no challenge ACK before
 	heard     mono.Time // last segment taken
 	count     counts
@@ -108,37 +110,39 @@ const (
 	factFinAcked                   // SND.UNA has passed our FIN
 	factFinRcvd                    // RCV.NXT has passed their FIN
 
-	factPeerFirst  // their FIN came before ours was queued
-	factPassive    // opened by a listener (MUST-11)
-	factFinQueued  // the send stream ends at snd.end
-	factFinSeen    // the peer's FIN has arrived, perhaps beyond a hole
-	factDeaf       // the user reads no more
-	factLetGo      // the user has closed; nobody waits for the connection
-	factNoDelay    // Nagle's algorithm is off (MUST-17)
-	factTimestamps // agreed (RFC 7323)
-	factSACK       // agreed (RFC 2018)
-	factScale      // agreed: windows are scaled (RFC 7323)
-	factPredict    // the header prediction may be tried
-	factSendRST    // a RST is owed
-	factSYNDue     // our SYN is to be sent
-	factTimed      // our SYN is being timed (Karn)
-	factProbe      // a probe is to be sent, though the window is closed
-	factKeep       // a keep-alive probe is to be sent
-	factRecovery   // in fast recovery
-	factLoss       // a time-out has been, and what was lost then is not yet repaired
-	factUndo       // the episode may yet prove spurious
-	factForward    // F-RTO is trying to find out whether the time-out was spurious (RFC 5682)
-	factHold       // and for that sends nothing again until the next acknowledgment
-	factReordering // segments have been seen out of order (RFC 8985)
-	factDSACKRound // rack.dsackRound is set
-	factProbing    // a tail loss probe is out
-	factProbeAgain // and it was a retransmission
-	factTail       // a tail loss probe is to be sent
-	factDSACK      // rcv.dup is to be reported
-	factLimited    // cwnd held the sender back
-	factReleased   // over; the record may go when its last segment has been sent
-	factStarved    // the user wants room in the send ring
-	factCloseDue   // Close is withheld until our SYN is acknowledged
+	factPeerFirst    // their FIN came before ours was queued
+	factPassive      // opened by a listener (MUST-11)
+	factFinQueued    // the send stream ends at snd.end
+	factFinSeen      // the peer's FIN has arrived, perhaps beyond a hole
+	factDeaf         // the user reads no more
+	factLetGo        // the user has closed; nobody waits for the connection
+	factNoDelay      // Nagle's algorithm is off (MUST-17)
+	factTimestamps   // agreed (RFC 7323)
+	factSACK         // agreed (RFC 2018)
+	factScale        // agreed: windows are scaled (RFC 7323)
+	factPredict      // the header prediction may be tried
+	factSendRST      // a RST is owed
+	factSYNDue       // our SYN is to be sent
+	factTimed        // our SYN is being timed (Karn)
+	factProbe        // a probe is to be sent, though the window is closed
+	factKeep         // a keep-alive probe is to be sent
+	factRecovery     // in fast recovery
+	factLoss         // a time-out has been, and what was lost then is not yet repaired
+	factUndo         // the episode may yet prove spurious
+	factForward      // F-RTO is trying to find out whether the time-out was spurious (RFC 5682)
+	factHold         // and for that sends nothing again until the next acknowledgment
+	factReordering   // segments have been seen out of order (RFC 8985)
+	factDSACKRound   // rack.dsackRound is set
+	factProbing      // a tail loss probe is out
+	factProbeAgain   // and it was a retransmission
+	factTail         // a tail loss probe is to be sent
+	factSendFixed    // the user has set the send buffer
+	factReceiveFixed // and the receive buffer
+	factDSACK        // rcv.dup is to be reported
+	factLimited      // cwnd held the sender back
+	factReleased     // over; the record may go when its last segment has been sent
+	factStarved      // the user wants room in the send ring
+	factCloseDue     // Close is withheld until our SYN is acknowledged
 )
 
 func (c *Conn) is(f facts) bool  { return c.facts&f == f }
@@ -184,12 +188,14 @@ type Settings struct {
 	KeepCount     uint8
 	KeepAlive     bool
 	NoDelay       bool
-	SendBuffer    int
-	ReceiveBuffer int
-	Timestamps    bool
-	WindowScale   bool
-	SACK          bool
-	Congestion    cc.Algorithm
+	SendBuffer    int // at first; what is queued
+	ReceiveBuffer int // at first; what is kept unread
+	// SendBufferMax and ReceiveBufferMax are how far the buffers grow by themselves; 0: not at all.
+	SendBufferMax, ReceiveBufferMax int
+	Timestamps                      bool
+	WindowScale                     bool
+	SACK                            bool
+	Congestion                      cc.Algorithm
 }
 
 // Defaults are Linux's, where it has them.
@@ -199,7 +205,7 @@ func Defaults() Settings {
 		RTOMin: 200 * mono.Millisecond, RTOMax: 120 * mono.Second, DelayedAck: 40 * mono.Millisecond,
 		SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
 		KeepIdle: 7200 * mono.Second, KeepInterval: 75 * mono.Second, KeepCount: 9,
-		SendBuffer: 1 << 20, ReceiveBuffer: 1 << 20,
+		SendBuffer: 256 << 10, SendBufferMax: 16 << 20, ReceiveBuffer: 256 << 10, ReceiveBufferMax: 16 << 20,
 		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.NewReno{},
 	}
 }

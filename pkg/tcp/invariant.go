@@ -146,7 +146,7 @@ func (c *Conn) checkTimers(*Env) error {
 	}
 	unsent := c.is(factSynAcked) && c.snd.nxt.LessEq(c.snd.end) && (c.snd.nxt != c.snd.end || c.is(factFinQueued))
 	switch {
-	case (c.snd.una != c.snd.nxt || unsent) && c.timer[timerRetransmit] == 0:
+	case (c.snd.una != c.snd.nxt || unsent && c.timer[timerPace] == 0) && c.timer[timerRetransmit] == 0:
 		return fmt.Errorf("una %d, nxt %d, end %d from iss, and no retransmission timer",
 			c.snd.una-c.snd.iss, c.snd.nxt-c.snd.iss, c.snd.end-c.snd.iss)
 	case c.rcv.acked != c.rcv.nxt && c.rcv.acks == 0 && c.timer[timerDelayedAck] == 0:

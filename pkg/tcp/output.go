@@ -82,13 +82,21 @@ func (c *Conn) synWindow() uint32 { return min(c.rcv.buf, 65535) }
 
 // outText sends text, or the FIN, or both: first what was lost, then what is new, then a probe.
 func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
-	if c.resend(x, now, o) || c.sendTail(x, now, o) {
+	if c.sendTail(x, now, o) {
 		return true
 	}
-	if n, fin := c.sendable(x); n > 0 || fin {
-		c.unset(factProbe)
-		c.sendNew(x, now, o, n, fin)
-		return true
+	if n, fin := c.sendable(x); c.lostAndDue(x) || n > 0 || fin {
+		if c.paced(now) {
+			return false
+		}
+		if c.resend(x, now, o) {
+			return true
+		}
+		if n > 0 || fin {
+			c.unset(factProbe)
+			c.sendNew(x, now, o, n, fin)
+			return true
+		}
 	}
 	if c.is(factProbe) {
 		c.unset(factProbe)
@@ -99,15 +107,17 @@ func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
 	return false
 }
 
+// lostAndDue reports that there is something to send again, and that it may be.
+func (c *Conn) lostAndDue(x *Env) bool {
+	return c.snd.flight != 0 && !c.is(factHold) && c.snd.wnd != 0 && x.Memory.flights[c.snd.flight].lost != 0
+}
+
 // resend sends the first of what is lost, as far as cwnd allows; one segment always when nothing is in the network.
 func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
-	if c.snd.flight == 0 || c.is(factHold) || c.snd.wnd == 0 {
+	if !c.lostAndDue(x) {
 		return false
 	}
 	f := &x.Memory.flights[c.snd.flight]
-	if f.lost == 0 {
-		return false
-	}
 	i := 0
 	for f.live()[i].fate != lost {
 		i++
@@ -247,7 +257,7 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, fin bool) bool {
 // frame is the most text for one superframe, a whole number of segments.
 func (c *Conn) frame(x *Env) uint32 {
 	mss := uint32(c.snd.mss)
-	most := x.Frame - 40 - c.optionBytes()
+	most := min(x.Frame-40-c.optionBytes(), int(c.quantum()))
 	if c.snd.frame != 0 {
 		most = min(most, int(c.snd.frame))
 	}
@@ -280,6 +290,7 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 	if fin {
 		flags |= FIN
 	}
+	c.spend(now, n)
 	c.put(x, now, o, at, flags)
 	c.rcv.quick = 0 // a conversation: our text carries the acknowledgments
 	if c.timer[timerRetransmit] == 0 {

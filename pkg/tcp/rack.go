@@ -13,6 +13,7 @@ type rack struct {
 	fack       seq.Num       // RACK.fack: the highest sequence number delivered
 	dsackRound seq.Num       // RACK.dsack_round
 	probe      seq.Num       // TLP.end_seq, if factProbing
+	late       mono.Duration // by how much segments that were thought lost came after all
 	mult       uint8         // RACK.reo_wnd_mult, less 1
 	persist    uint8         // RACK.reo_wnd_persist
 }
@@ -48,9 +49,18 @@ func (c *Conn) rackDuplicate(prior seq.Num) {
 func (c *Conn) rackRecovered() {
 	if c.rack.persist > 0 {
 		if c.rack.persist--; c.rack.persist == 0 {
-			c.rack.mult = 0
+			c.rack.mult, c.rack.late = 0, 0
 		}
 	}
+}
+
+// rackLate notes that a span came that was thought lost, so much later than what was sent after it. RFC 8985 learns of
+// too small a window by D-SACK alone, and widens it by a quarter of the least round trip; where reordering is by whole
+// delays that never suffices, and here the lateness has been measured.
+func (c *Conn) rackLate(late mono.Duration) {
+	c.set(factReordering)
+	c.rack.late = max(c.rack.late, late+late/4)
+	c.rack.persist = 16
 }
 
 // reorderWindow is step 4 of section 6.2: how late a segment may be.
@@ -58,7 +68,7 @@ func (c *Conn) reorderWindow(f *flight) mono.Duration {
 	if !c.is(factReordering) && (c.any(factRecovery|factLoss) || f.sacked >= dupThreshold*uint32(c.snd.mss)) {
 		return 0
 	}
-	return min(mono.Duration(c.rack.mult+1)*c.rtt.min/4, c.rtt.srtt)
+	return min(max(mono.Duration(c.rack.mult+1)*c.rtt.min/4, c.rack.late), c.rtt.srtt)
 }
 
 // findLosses is step 5 of section 6.2: what was sent before the latest segment delivered, and long enough, is lost.

@@ -85,6 +85,9 @@ func (c *Conn) beginEpisode(now mono.Time, flight uint32) {
 func (c *Conn) leaveEpisode(x *Env, now mono.Time, g *Segment, a *acked) {
 	if !c.any(factRecovery | factLoss) {
 		c.snd.recover = seq.Max(c.snd.recover, c.snd.una) // never so far behind that it seems ahead
+		if c.is(factUndo) && a.dsack && c.episode.resent == 0 {
+			c.undo(x) // the duplicates are reported a round trip after the recovery's end
+		}
 		return
 	}
 	switch {

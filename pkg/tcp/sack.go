@@ -39,6 +39,9 @@ func (c *Conn) delivered(now mono.Time, g *Segment, from seq.Num, s span, a *ack
 	if !a.any || s.at > a.sample.at || s.at == a.sample.at && a.sample.end.Less(s.end) {
 		a.any, a.sample = true, s
 	}
+	if s.fate == lost && !s.again {
+		c.rackLate(rtt - c.rack.rtt)
+	}
 	c.rackDelivered(g, s, rtt)
 }
 

@@ -10,6 +10,7 @@ const (
 	timerRetransmit = iota // the oldest segment, or the next probe into a closed window
 	timerReorder           // RACK: what may still arrive (RFC 8985 section 6.3)
 	timerTail              // the tail loss probe (RFC 8985 section 7)
+	timerPace              // text may go out again
 	timerDelayedAck
 	timerKeepAlive
 	timerWait // TIME-WAIT, FIN-WAIT-2, or the last patience with a connection that nobody waits for
@@ -29,6 +30,9 @@ func (c *Conn) Deadline() mono.Time {
 
 // Timeout does what is due (section 3.10.8).
 func (c *Conn) Timeout(x *Env, now mono.Time) {
+	if c.timer[timerPace] <= now {
+		c.timer[timerPace] = 0 // Output will look
+	}
 	due := func(i int) bool {
 		if c.timer[i] == 0 || now < c.timer[i] || c.is(factReleased) {
 			return false

@@ -49,7 +49,7 @@ func windowScale(s *Settings) uint8 {
 	if !s.WindowScale {
 		return 0
 	}
-	return uint8(min(maxWindowScale, max(0, bits.Len(uint(s.ReceiveBuffer))-16)))
+	return uint8(min(maxWindowScale, max(0, bits.Len(uint(max(s.ReceiveBuffer, s.ReceiveBufferMax)))-16)))
 }
 
 // offer is the options of our SYN, or of our SYN,ACK: there, only what the peer has offered.
@@ -200,6 +200,7 @@ func (c *Conn) Consume(x *Env, n int) {
 		x.Memory.ring(c.rcv.ring).shared = false // whoever shared it has read it to the end
 		x.Memory.detach(&c.rcv.ring)
 	}
+	c.tuneReceive(x)
 	edge, wnd := c.edge(), c.rcv.adv.Sub(c.rcv.nxt)
 	if step := edge - c.rcv.adv; int32(step) > 0 && uint32(step) >= min(c.rcv.buf/2, uint32(c.rcv.mss)) &&
 		edge.Sub(c.rcv.nxt) >= 2*wnd && !c.is(factFinRcvd) {
@@ -321,15 +322,17 @@ func (c *Conn) SetKeepAlive(x *Env, now mono.Time, idle, interval mono.Duration,
 	}
 }
 
-// SetBuffers sets how much text is queued and kept, in bytes; 0 leaves one as it is. The receive buffer does not
+// SetBuffers sets how much text is queued and kept, in bytes, for good; 0 leaves one as it is. The receive buffer does not
 // shrink below what has been promised to the peer.
 func (c *Conn) SetBuffers(send, receive int) {
 	const most = 1 << (maxRingLog - 1)
 	if send > 0 {
 		c.snd.buf = uint32(min(send, most))
+		c.set(factSendFixed)
 	}
 	if receive > 0 {
 		c.rcv.buf = uint32(min(receive, most, 65535<<c.rcv.scale))
+		c.set(factReceiveFixed)
 	}
 }
 

@@ -238,7 +238,7 @@ func TestRST(t *testing.T) {
 
 // Close with text unsent and a window closed for ever ends by the orphan time-out; the peer hears of it.
 func TestCloseIntoClosedWindow(t *testing.T) {
-	p := newPair(t, HostOptions{}, settings(func(s *tcp.Settings) { s.ReceiveBuffer = 8192 }))
+	p := newPair(t, HostOptions{}, settings(func(s *tcp.Settings) { s.ReceiveBuffer, s.ReceiveBufferMax = 8192, 0 }))
 	p.l.Accept = func(u *User) { p.s = u; u.Paused = true }
 	p.dial()
 	p.c.Write(100_000)

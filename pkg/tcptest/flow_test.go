@@ -13,7 +13,7 @@ func withText(s *sent) bool { return len(s.Text) > 0 }
 
 // paused is a pair with a connection whose user at b, with a receive buffer of n bytes, reads nothing.
 func paused(t *testing.T, n int) *pair {
-	p := newPair(t, HostOptions{}, settings(func(s *tcp.Settings) { s.ReceiveBuffer = n }))
+	p := newPair(t, HostOptions{}, settings(func(s *tcp.Settings) { s.ReceiveBuffer, s.ReceiveBufferMax = n, 0 }))
 	p.l.Accept = func(u *User) { p.s = u; u.Paused = true }
 	p.dial()
 	return p

@@ -44,6 +44,7 @@ func (r *Random) drawHosts() {
 		t.Timestamps, t.WindowScale, t.SACK = rnd.IntN(2) == 0, rnd.IntN(4) != 0, rnd.IntN(2) == 0
 		t.NoDelay = rnd.IntN(4) == 0
 		if rnd.IntN(3) == 0 {
+			t.SendBufferMax, t.ReceiveBufferMax = 0, 0
 			t.SendBuffer, t.ReceiveBuffer = 256+rnd.IntN(1<<(4+rnd.IntN(14))), 2048+rnd.IntN(1<<(4+rnd.IntN(14)))
 		}
 		o := HostOptions{TCP: &t, Queues: 1 + rnd.IntN(2)}

@@ -1,0 +1,54 @@
+package tcp
+
+import "github.com/tcpd-project/tcpd/pkg/mono"
+
+// Pacing spreads what cwnd allows over the round trip, so that a burst does not fill a shallow queue. The clock is the
+// shard's wheel; what a late tick has missed is made up for, within paceCatchUp.
+
+const (
+	// paceFrom is the shortest round trip worth pacing: below it a window is a matter of microseconds.
+	paceFrom    = 2 * mono.Millisecond
+	paceCatchUp = mono.Millisecond
+)
+
+// pacingRate is in bytes a second; 0: not paced. An algorithm's own rate comes first; else it is Linux's: twice
+// cwnd a round trip in slow start, 1.2 times after it.
+func (c *Conn) pacingRate() uint64 {
+	if c.cw.Pacing != 0 {
+		return c.cw.Pacing
+	}
+	if c.rtt.srtt < paceFrom {
+		return 0
+	}
+	percent := uint64(120)
+	if c.cw.Cwnd < c.cw.Ssthresh/2 {
+		percent = 200
+	}
+	return uint64(c.cw.Cwnd) * uint64(mono.Second) / 100 * percent / uint64(c.rtt.srtt)
+}
+
+// paced reports that text must wait, and starts the timer for it.
+func (c *Conn) paced(now mono.Time) bool {
+	if c.pace <= now || c.pacingRate() == 0 {
+		return false
+	}
+	c.timer[timerPace] = c.pace
+	return true
+}
+
+// spend takes the time that n bytes are to last.
+func (c *Conn) spend(now mono.Time, n uint32) {
+	if rate := c.pacingRate(); rate != 0 {
+		c.pace = max(c.pace, now.Add(-paceCatchUp)).Add(mono.Duration(uint64(n) * uint64(mono.Second) / rate))
+	}
+}
+
+// quantum is the most text for one superframe at the pacing rate, in bytes: what a millisecond lasts for, and no less
+// than two segments (Linux's TSO autosizing).
+func (c *Conn) quantum() uint32 {
+	rate := c.pacingRate()
+	if rate == 0 {
+		return 1 << 30
+	}
+	return uint32(min(max(rate>>10, 2*uint64(c.snd.mss)), 1<<30))
+}

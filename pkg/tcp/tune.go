@@ -1,0 +1,38 @@
+package tcp
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// tuning is the receiver's measurement of a round trip's worth of reading.
+type tuning struct {
+	from seq.Num // what had been read when it began
+	at   mono.Time
+}
+
+// roomToGrow reports that buffers may become larger: less than half of the memory is in use.
+func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse < x.Memory.Limit/2 }
+
+// tuneSend lets the send buffer hold twice what may be in flight, so that an acknowledgment always finds text to send.
+func (c *Conn) tuneSend(x *Env) {
+	most := uint32(c.settings(x).SendBufferMax)
+	if c.is(factSendFixed) || c.snd.buf >= most || !c.is(factLimited) || !x.roomToGrow() {
+		return
+	}
+	c.snd.buf = max(c.snd.buf, min(most, 2*min(c.cw.Cwnd, 1<<30)))
+}
+
+// tuneReceive is dynamic right-sizing (Fisk and Feng, 2001; Linux's tcp_rcv_space_adjust): the window is to be twice
+// what the user reads in a round trip, so that a sender in slow start is not held back.
+func (c *Conn) tuneReceive(x *Env) {
+	most := min(uint32(c.settings(x).ReceiveBufferMax), 65535<<c.rcv.scale)
+	if c.is(factReceiveFixed) || c.rcv.buf >= most || c.heard.Sub(c.tune.at) < c.rtt.srtt {
+		return
+	}
+	read := c.rcv.read.Sub(c.tune.from)
+	c.tune = tuning{c.rcv.read, c.heard}
+	if want := 2*min(read, 1<<29) + 16*uint32(c.rcv.mss); want > c.rcv.buf && x.roomToGrow() {
+		c.rcv.buf = min(want, most)
+	}
+}
