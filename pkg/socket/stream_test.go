@@ -13,7 +13,6 @@ import (
 
 	"github.com/tcpd-project/tcpd/pkg/socket"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
-	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
 // noise is n random bytes from a seed; no WriterTo.
