@@ -11,6 +11,14 @@ var (
 	verbose = flag.Bool("transcript", false, "print the transcript of every world")
 )
 
+// few is n, or a tenth of it in short mode: the race detector takes its time.
+func few(n uint64) uint64 {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 func TestRandomWorlds(t *testing.T) {
 	var segments, turns, connections int
 	for s := *seed; s < *seed+uint64(*worlds); s++ {
@@ -32,7 +40,7 @@ func TestRandomWorlds(t *testing.T) {
 
 // TestSameSeedSameTrace: nothing but the seed decides what happens.
 func TestSameSeedSameTrace(t *testing.T) {
-	for s := uint64(1); s <= 100; s++ {
+	for s := uint64(1); s <= few(100); s++ {
 		a, b := NewRandom(s, Options{}), NewRandom(s, Options{Verbose: true})
 		a.Finish()
 		b.Finish()
@@ -45,7 +53,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 // TestExportChangesNothing: a connection can be encoded and decoded at any instant (DESIGN section 3, rule 9).
 func TestExportChangesNothing(t *testing.T) {
 	exports := 0
-	for s := uint64(1); s <= 400; s++ {
+	for s := uint64(1); s <= few(400); s++ {
 		a, b := NewRandom(s, Options{}), NewRandom(s, Options{Export: true})
 		a.Finish()
 		if err := b.Finish(); err != nil {
