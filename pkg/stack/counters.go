@@ -16,7 +16,6 @@ const (
 	DropUDP             // to us, UDP: answered by ICMP
 	DropLAND            // from our own address and port to themselves
 	DropICMPOther       // ICMP that asks for nothing, or that fits nothing in flight
-	DropHalfOpen        // no room for one more handshake
 	DropBacklog         // the accept queue is full
 	DropForward         // for another shard, whose inbox was full
 	DropMulticast       // a SYN to or from an address of more than one host (MUST-57)
@@ -26,7 +25,7 @@ const (
 
 var dropNames = [numDrops]string{
 	DropNone: "none", DropNotOurs: "not_ours", DropProtocol: "protocol_unreachable", DropUDP: "udp_unreachable",
-	DropLAND: "land", DropICMPOther: "icmp_ignored", DropHalfOpen: "half_open_full", DropBacklog: "accept_queue_full",
+	DropLAND: "land", DropICMPOther: "icmp_ignored", DropBacklog: "accept_queue_full",
 	DropForward: "forward_full", DropMulticast: "multicast", DropSuperframe: "superframe",
 }
 
@@ -43,6 +42,7 @@ type Counters struct {
 
 	Turns, Written, WriteErrors, Forwarded uint64
 	Opened, Accepted, Ended, Resets        uint64 // connections: by us, by listeners; over; RSTs sent
+	CookiesSent, CookiesTaken              uint64 // SYN cookies
 	TimeWaitEvicted                        uint64
 	Conns, HalfOpen, TimeWait              int // now
 	Rings                                  int // bytes of rings attached now

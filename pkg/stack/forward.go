@@ -29,7 +29,7 @@ func (s *shard) sendOn(h uint64, a *arrival) bool {
 		f := s.stack.forwards.Get().(*forward)
 		f.a, f.to, f.buf = *a, other, append(f.buf[:0], a.raw...)
 		f.a.raw, f.a.Packet = nil, ip.Packet{} // they point into a batch that others read
-		s.counters.Read-- // it is counted where it ends
+		s.counters.Read--                      // it is counted where it ends
 		s.counters.Forwarded++
 		other.post(&f.task)
 		return true

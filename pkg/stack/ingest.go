@@ -173,6 +173,9 @@ func (s *shard) noConnection(h uint64, f *Flow, g *tcp.Segment) {
 		}
 		return
 	}
+	if s.openCookie(l, h, f, g) {
+		return
+	}
 	d, open := tcp.InputListen(&s.env, g)
 	if !open {
 		s.dropTCP(d)

@@ -3,6 +3,7 @@ package stack
 import (
 	"math/bits"
 
+	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
@@ -10,7 +11,7 @@ import (
 // openPassive answers a SYN to the listener l with iss as our first sequence number.
 func (s *shard) openPassive(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num) {
 	if s.stack.halfOpen.Load() >= int64(s.stack.cfg.Limits.HalfOpen) {
-		s.counters.Stack[DropHalfOpen]++
+		s.sendCookie(f, g)
 		return
 	}
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
@@ -72,13 +73,7 @@ func (s *shard) sendHalf(r ref, h uint64, f *Flow, l *Listener) {
 		c.Free(&s.env)
 		return
 	}
-	s.counters.Accepted++
-	if l.backlog != 0 {
-		l.waiting.Add(1)
-	}
-	i := s.adopt(f, h, s.listening(l))
-	s.conns.at(i).tcp = *c
-	s.settle(i)
+	s.accept(l, h, f)
 }
 
 func (s *shard) dropHalf(r ref, h uint64) {
@@ -100,6 +95,62 @@ func (s *shard) halfTimeout(r ref) {
 	rec.tcp.Unpack(&s.env, &s.temp)
 	s.temp.Timeout(&s.env, s.now)
 	s.sendHalf(r, s.hash(&f), &f, nil)
+}
+
+// sendCookie answers a SYN without keeping anything of it.
+func (s *shard) sendCookie(f *Flow, g *tcp.Segment) {
+	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
+	s.flow = *f
+	c := &s.temp
+	c.OpenPassive(&s.env, s.now, tcp.Open{TSOffset: offset}, g)
+	c.MakeCookie(&s.stack.cfg.Secrets[0], f, s.now)
+	s.sendAll(f, c)
+	s.counters.Delivered++
+	s.counters.CookiesSent++
+	s.stack.cookies.Store(int64(s.now))
+}
+
+// cookiesExpire is how long after the last cookie an ACK is still looked at for one.
+const cookiesExpire = 130 * mono.Second
+
+// openCookie opens the connection whose cookie g acknowledges; false if it acknowledges none.
+func (s *shard) openCookie(l *Listener, h uint64, f *Flow, g *tcp.Segment) bool {
+	last := mono.Time(s.stack.cookies.Load())
+	if last == 0 || s.now > last.Add(cookiesExpire) {
+		return false
+	}
+	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
+	s.flow = *f
+	c := &s.temp
+	if !c.OpenCookie(&s.env, &s.stack.cfg.Secrets[0], f, s.now, tcp.Open{TSOffset: offset}, g) {
+		return false
+	}
+	if !l.admit(g) {
+		s.counters.Stack[DropBacklog]++
+		c.Free(&s.env)
+		return true
+	}
+	d := c.Input(&s.env, s.now, g)
+	s.verdict(d)
+	s.reply(f)
+	if !c.Opened() {
+		c.Free(&s.env)
+		return true
+	}
+	s.counters.CookiesTaken++
+	s.accept(l, h, f)
+	return true
+}
+
+// accept makes the connection in s.temp one of the listener's.
+func (s *shard) accept(l *Listener, h uint64, f *Flow) {
+	s.counters.Accepted++
+	if l.backlog != 0 {
+		l.waiting.Add(1)
+	}
+	i := s.adopt(f, h, s.listening(l))
+	s.conns.at(i).tcp = s.temp
+	s.settle(i)
 }
 
 // adopt makes room for a connection of flow f, in the table and present.

@@ -46,7 +46,7 @@ type Config struct {
 
 // Limits bound what outsiders can make the stack keep. Zero fields take the defaults.
 type Limits struct {
-	HalfOpen  int // connections in SYN-RECEIVED; 65,536
+	HalfOpen  int // connections in SYN-RECEIVED, beyond which SYNs get cookies (all, if negative); 65,536
 	TimeWait  int // connections in TIME-WAIT, the oldest go first; 1,048,576
 	Memory    int // bytes of send and receive rings; 1 GiB
 	Fragments int // bytes of incomplete datagrams; 4 MiB
@@ -79,6 +79,7 @@ type Stack struct {
 	listeners atomic.Pointer[listeners]
 	mu        sync.Mutex // of whoever changes listeners, never of a shard
 	halfOpen  atomic.Int64
+	cookies   atomic.Int64 // when the last SYN cookie was sent, as a mono.Time
 	nextShard atomic.Uint32
 	forwards  sync.Pool // *forward
 	running   sync.WaitGroup

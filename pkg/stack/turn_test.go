@@ -49,8 +49,13 @@ func newBench(tb testing.TB, opt pipe.Options, every int) *bench {
 }
 
 func (n *bench) host(l *link.Link, a netip.Addr) *stack.Stack {
+	return n.hostWith(l, a, tcp.Defaults(), stack.Limits{})
+}
+
+func (n *bench) hostWith(l *link.Link, a netip.Addr, t tcp.Settings, limits stack.Limits) *stack.Stack {
 	s, err := stack.New(stack.Config{
 		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(a, 32)}, Strict: true, Now: func() mono.Time { return n.now },
+		TCP: t, Limits: limits,
 		Secrets: [2]tcp.Secret{{1, uint64(a.As4()[3])}, {3, 4}},
 	})
 	if err != nil {
@@ -98,9 +103,19 @@ func (s *source) Ready(c stack.Conn, e tcp.Events) {
 // transfer opens a bulk transfer from a to b.
 func (n *bench) transfer() *sink {
 	to := &sink{}
-	if _, err := n.b.Listen(netip.PrefixFrom(addrB, 32), 9, 0, to); err != nil {
+	n.listen(to)
+	n.dial()
+	return to
+}
+
+func (n *bench) listen(h stack.Handler) {
+	if _, err := n.b.Listen(netip.PrefixFrom(addrB, 32), 9, 0, h); err != nil {
 		n.tb.Fatal(err)
 	}
+}
+
+// dial opens a connection from a to b that sends for as long as there is room.
+func (n *bench) dial() {
 	from := &source{text: make([]byte, 64<<10)}
 	err := n.a.Dial(netip.AddrPort{}, netip.AddrPortFrom(addrB, 9), from, func(c stack.Conn, err error) {
 		if err != nil {
@@ -110,7 +125,18 @@ func (n *bench) transfer() *sink {
 	if err != nil {
 		n.tb.Fatal(err)
 	}
-	return to
+}
+
+// total is the sum over the shards of what cookies and half-open connections came to.
+func (n *bench) total(s *stack.Stack) (sum stack.Counters) {
+	for i := range s.Shards() {
+		c := s.Counters(i)
+		sum.CookiesSent += c.CookiesSent
+		sum.CookiesTaken += c.CookiesTaken
+		sum.Accepted += c.Accepted
+		sum.HalfOpen += c.HalfOpen
+	}
+	return sum
 }
 
 // astray steers every packet to the next queue, so that half of them find no connection there.

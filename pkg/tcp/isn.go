@@ -20,13 +20,19 @@ type Secret [2]uint64
 
 // Hash is SipHash-2-4 of the flow under the key: a function that an outsider can neither compute nor, by choosing
 // flows, make collide (MUST-9).
-func (k *Secret) Hash(f *Flow) uint64 {
+func (k *Secret) Hash(f *Flow) uint64 { return k.mac(f) }
+
+// mac is SipHash-2-4 of the flow and further words.
+func (k *Secret) mac(f *Flow, more ...uint64) uint64 {
 	h := sip{k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573}
 	h.word(binary.LittleEndian.Uint64(f.Local[:8]))
 	h.word(binary.LittleEndian.Uint64(f.Local[8:]))
 	h.word(binary.LittleEndian.Uint64(f.Remote[:8]))
 	h.word(binary.LittleEndian.Uint64(f.Remote[8:]))
-	h.word(uint64(f.LocalPort) | uint64(f.RemotePort)<<16 | 36<<56)
+	for _, w := range more {
+		h.word(w)
+	}
+	h.word(uint64(f.LocalPort) | uint64(f.RemotePort)<<16 | uint64(36+8*len(more))<<56)
 	h.v2 ^= 0xff
 	h.round()
 	h.round()
