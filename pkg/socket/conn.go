@@ -89,13 +89,12 @@ func (c *Conn) attach(sc stack.Conn) {
 	c.out.size.Store(uint32(size))
 }
 
-// begin is for the end of the handshake. The receive buffer is known only now: without window scaling it is small.
+// begin is for the end of the handshake.
 func (c *Conn) begin(sc stack.Conn) {
 	_, read, _ := sc.ReceiveSpace()
 	c.in.head.Store(uint32(read))
 	c.in.told = uint32(read)
 	c.in.tail.Store(uint32(read))
-	c.in.size.Store(uint32(sc.ReceiveBuffer()))
 	c.opened = true
 	close(c.open)
 }
@@ -164,6 +163,7 @@ func (c *Conn) publish(sc stack.Conn) {
 		sc.Consume(int(n))
 	}
 	sc.Store()
+	c.in.size.Store(uint32(sc.ReceiveBuffer())) // it tunes itself, and is small without window scaling
 	ring, _, end := sc.ReceiveSpace()
 	if tail := c.in.tail.Load(); uint32(end) != tail {
 		c.show(ring, head == tail)

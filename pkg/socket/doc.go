@@ -4,4 +4,7 @@
 // fills it and publishes how far; the send ring belongs to the writer, who fills it and publishes how far. Either may
 // replace its ring by a larger one, since what the other side may still look at stays as it is: it publishes the new
 // ring before the number that leads into it. So neither ever waits for the other, and text is copied once each way.
+//
+// Errors are those of the kernel's connections, and a test holds them side by side. Where the kernel has no like: when
+// the stack is closed, Read and Write fail with ECONNABORTED, Accept, Dial and Listen with net.ErrClosed.
 package socket

@@ -115,7 +115,7 @@ const minBuffer = 4 << 10
 func (c *Conn) SetReadBuffer(bytes int) error {
 	return c.set(func(sc stack.Conn) {
 		sc.SetBuffers(0, max(bytes, minBuffer, 2<<sc.Info().ReceiveScale))
-		c.in.size.Store(uint32(sc.ReceiveBuffer()))
+		c.publish(sc)
 	})
 }
 

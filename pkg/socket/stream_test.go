@@ -159,41 +159,51 @@ func fill(t *testing.T, c *socket.Conn) (n int) {
 }
 
 func TestBuffersBoundWhatIsInFlight(t *testing.T) {
-	const small = 16 << 10
-	d := tcp.Defaults() // a buffer that nobody sets tunes itself, between these
-	least, most := min(d.SendBuffer, d.ReceiveBuffer), max(d.SendBufferMax, d.ReceiveBufferMax)
+	const (
+		small = 16 << 10
+		large = 256 << 10
+		unit  = 8 << 10 // a window is rounded up to its unit, several times over
+	)
 	for _, x := range []struct {
 		name            string
 		write, read     int
-		atMost, atLeast int
+		atLeast, atMost int
 	}{
-		{"both small", small, small, 2 * small, small},
-		{"read buffer small", 0, small, most + small, least},
-		{"write buffer small", small, 0, small + most, least},
-		{"less than the least", 1, 1, 8 << 10, 4 << 10},
+		// A writer that waits is woken when a third of its buffer is free: so much of it may stay empty.
+		{"both small", small, small, small, 2*small + unit},
+		{"read buffer small", 0, small, large / 2, large + small + unit},
+		{"write buffer small", small, 0, large, large + small + unit},
+		{"less than the least", 1, 1, 4 << 10, 8<<10 + unit},
 	} {
 		bubble(t, x.name, func(t *testing.T) {
-			w := newWire(t, shapes[0])
-			c, s := w.pair()
-			if x.write != 0 {
-				c.SetWriteBuffer(x.write)
-			}
-			if x.read != 0 {
-				s.SetReadBuffer(x.read)
-				drainWindow(t, c, s)
-			}
-			n := fill(t, c)
-			if n > x.atMost || n < x.atLeast {
-				t.Errorf("%d bytes were taken, not %d to %d", n, x.atLeast, x.atMost)
-			}
-			within(t, "reading them", func() {
-				if _, err := io.ReadFull(s, make([]byte, n)); err != nil {
-					t.Error(err)
-				}
-				all(func() { c.Write(make([]byte, 1<<20)) }, func() { io.ReadFull(s, make([]byte, 1<<20)) })
-			})
+			w := newWire(t, shape{queues: 1, settings: func(s *tcp.Settings) {
+				s.SendBuffer, s.SendBufferMax = large, large
+				s.ReceiveBuffer, s.ReceiveBufferMax = large, large
+			}})
+			boundedBy(t, w, x.write, x.read, x.atLeast, x.atMost)
 		})
 	}
+}
+
+func boundedBy(t *testing.T, w *wire, write, read, atLeast, atMost int) {
+	c, s := w.pair()
+	if write != 0 {
+		c.SetWriteBuffer(write)
+	}
+	if read != 0 {
+		s.SetReadBuffer(read)
+		drainWindow(t, c, s)
+	}
+	n := fill(t, c)
+	if n < atLeast || n > atMost {
+		t.Errorf("%d bytes were taken, not %d to %d", n, atLeast, atMost)
+	}
+	within(t, "reading them", func() {
+		if _, err := io.ReadFull(s, make([]byte, n)); err != nil {
+			t.Error(err)
+		}
+		all(func() { c.Write(make([]byte, 1<<20)) }, func() { io.ReadFull(s, make([]byte, 1<<20)) })
+	})
 }
 
 // drainWindow uses up the window that was promised before the receive buffer became smaller: a promise is kept.
