@@ -83,6 +83,7 @@ func newConn() *Conn {
 func (c *Conn) attach(sc stack.Conn) {
 	c.conn = sc
 	c.local, c.remote = sc.LocalAddr(), sc.RemoteAddr()
+	sc.SetNoDelay(true) // as net has it
 	una, end, size := sc.SendSpace()
 	c.out.una.Store(uint32(una))
 	c.out.tail.Store(uint32(end))

@@ -34,7 +34,7 @@ func (c *Conn) SetLinger(sec int) error {
 	return c.unlessClosed()
 }
 
-// SetNoDelay turns Nagle's algorithm off, or on.
+// SetNoDelay turns Nagle's algorithm off, which is the default whatever the stack's settings say, or on.
 func (c *Conn) SetNoDelay(noDelay bool) error {
 	return c.set(func(sc stack.Conn) { sc.SetNoDelay(noDelay) })
 }

@@ -145,6 +145,29 @@ func TestKeepAliveTimes(t *testing.T) {
 	})
 }
 
+// A piece written behind another waits for no acknowledgment, which the peer delays, unless asked to.
+func TestNagleIsOffByDefault(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		w := newWire(t, shapes[0])
+		c, s := w.pair()
+		send := func() time.Duration {
+			start := time.Now()
+			for range 100 {
+				c.Write([]byte("piece"))
+				io.ReadFull(s, make([]byte, 5))
+			}
+			return time.Since(start)
+		}
+		if d := send(); d != 0 {
+			t.Errorf("100 pieces took %v", d)
+		}
+		c.SetNoDelay(false)
+		if d := send(); d == 0 {
+			t.Error("Nagle's algorithm is not on")
+		}
+	})
+}
+
 func TestTimeWaitLastsAMinute(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		w := newWire(t, shapes[0])
