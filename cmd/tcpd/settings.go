@@ -20,12 +20,17 @@ func settings(c *config.TCP) tcp.Settings {
 	s.SynRetries, s.SynAckRetries, s.Retries, s.OrphanRetries = c.SynRetries, c.SynAckRetries, c.Retries, c.OrphanRetries
 	s.KeepAlive, s.KeepIdle, s.KeepInterval, s.KeepCount = c.KeepAlive, c.KeepAliveIdle, c.KeepAliveInterval, c.KeepAliveCount
 	s.NoDelay, s.Timestamps, s.WindowScale, s.SACK = c.NoDelay, c.Timestamps, c.WindowScale, c.SACK
-	s.SendBuffer, s.ReceiveBuffer = int(c.SendBuffer), int(c.ReceiveBuffer)
+	s.SendBuffer, s.SendBufferMax = int(c.SendBuffer), int(c.SendBufferMax)
+	s.ReceiveBuffer, s.ReceiveBufferMax = int(c.ReceiveBuffer), int(c.ReceiveBufferMax)
 	return s
 }
 
 func limits(c *config.Limits) stack.Limits {
-	return stack.Limits{HalfOpen: c.HalfOpen, TimeWait: c.TimeWait, Memory: int(c.Memory), Fragments: int(c.Fragments)}
+	halfOpen := c.HalfOpen
+	if halfOpen == 0 {
+		halfOpen = -1 // none; the stack's 0 is the default
+	}
+	return stack.Limits{HalfOpen: halfOpen, TimeWait: c.TimeWait, Memory: int(c.Memory), Fragments: int(c.Fragments)}
 }
 
 // mostQueues is how many queues are opened when nobody says.

@@ -47,7 +47,9 @@ type TCP struct {
 	KeepAliveCount    uint8         `yaml:"keepalive_count"`
 	NoDelay           bool          `yaml:"nodelay"`
 	SendBuffer        Size          `yaml:"send_buffer"`
+	SendBufferMax     Size          `yaml:"send_buffer_max"`
 	ReceiveBuffer     Size          `yaml:"receive_buffer"`
+	ReceiveBufferMax  Size          `yaml:"receive_buffer_max"`
 	Timestamps        bool          `yaml:"timestamps"`
 	WindowScale       bool          `yaml:"window_scale"`
 	SACK              bool          `yaml:"sack"`
@@ -90,7 +92,8 @@ func Defaults() Config {
 			RTOMin: 200 * time.Millisecond, RTOMax: 2 * time.Minute, DelayedAck: 40 * time.Millisecond,
 			SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
 			KeepAliveIdle: 2 * time.Hour, KeepAliveInterval: 75 * time.Second, KeepAliveCount: 9,
-			SendBuffer: MiB, ReceiveBuffer: MiB, Timestamps: true, WindowScale: true, SACK: true,
+			SendBuffer: 256 * KiB, SendBufferMax: 16 * MiB, ReceiveBuffer: 256 * KiB, ReceiveBufferMax: 16 * MiB,
+			Timestamps: true, WindowScale: true, SACK: true,
 		},
 		Limits:   Limits{HalfOpen: 65536, TimeWait: 1048576, Memory: GiB, Fragments: 4 * MiB},
 		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},

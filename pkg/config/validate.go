@@ -96,11 +96,17 @@ func (v *faults) tcp(t *TCP) {
 	within(v, "tcp.retries", t.Retries, 3, 255)
 	within(v, "tcp.send_buffer", t.SendBuffer, 4*KiB, GiB)
 	within(v, "tcp.receive_buffer", t.ReceiveBuffer, 4*KiB, GiB)
+	if t.SendBufferMax != 0 {
+		within(v, "tcp.send_buffer_max", t.SendBufferMax, t.SendBuffer, GiB)
+	}
+	if t.ReceiveBufferMax != 0 {
+		within(v, "tcp.receive_buffer_max", t.ReceiveBufferMax, t.ReceiveBuffer, GiB)
+	}
 }
 
 func (v *faults) limits(l *Limits) {
 	const most = 1 << 30 // what a shard can number
-	within(v, "limits.half_open", l.HalfOpen, 1, most)
+	within(v, "limits.half_open", l.HalfOpen, 0, most)
 	within(v, "limits.time_wait", l.TimeWait, 1, most)
 	within(v, "limits.memory", l.Memory, MiB, 1<<50)
 	within(v, "limits.fragments", l.Fragments, 64*KiB, GiB)

@@ -18,7 +18,9 @@ type Counters struct {
 	Ended           uint64 `json:"ended"`
 	ResetsSent      uint64 `json:"resets_sent"`
 	TimeWaitEvicted uint64 `json:"time_wait_evicted"`
-	Impossible      uint64 `json:"impossible"` // events that the state machine has no cell for: bugs
+	CookiesSent     uint64 `json:"cookies_sent"`  // SYN,ACKs without a record
+	CookiesTaken    uint64 `json:"cookies_taken"` // connections that came of them
+	Impossible      uint64 `json:"impossible"`    // events that the state machine has no cell for: bugs
 	NoMemory        uint64 `json:"no_memory"`
 
 	Connections   int    `json:"connections"`
@@ -70,6 +72,8 @@ func (t *Counters) add(c *stack.Counters) {
 	t.Ended += c.Ended
 	t.ResetsSent += c.Resets
 	t.TimeWaitEvicted += c.TimeWaitEvicted
+	t.CookiesSent += c.CookiesSent
+	t.CookiesTaken += c.CookiesTaken
 	t.Impossible += c.Impossible
 	t.NoMemory += c.NoMemory
 	t.Connections += c.Conns
