@@ -202,13 +202,15 @@ func (s *Stack) Do(shard int, f func()) bool {
 	}
 }
 
-// Dial opens a connection from local (a zero port, or a zero address, is chosen) to remote. opened is called on the
-// connection's shard with the connection in SYN-SENT, or with an error; from then on h hears of it.
+// Dial opens a connection from local to remote. A zero port is chosen; the zero address stands for that of the first
+// of Config.Addrs. opened is called on the connection's shard with the connection in SYN-SENT, or with an error; from
+// then on h hears of it.
 func (s *Stack) Dial(local, remote netip.AddrPort, h Handler, opened func(Conn, error)) error {
 	if !local.Addr().IsValid() {
 		local = netip.AddrPortFrom(s.cfg.Addrs[0].Addr(), local.Port())
 	}
-	if !s.ours(ip.FromNetip(local.Addr())) {
+	// No other address may be a packet's source (RFC 1122 section 3.2.1.3): not the first of 0.0.0.0/0, for instance.
+	if a := ip.FromNetip(local.Addr()); !s.ours(a) || !a.IsUnicast() {
 		return ErrNotOurs
 	}
 	i := int(s.nextShard.Add(1)) % len(s.shards)
