@@ -332,11 +332,43 @@ func (m mutator) known(g segment) []byte {
 	case 1:
 		return append([]byte{1, 1, 8, 10}, m.bytes(8)...)
 	case 2:
-		b := []byte{1, 1, 5, 10}
-		b = binary.BigEndian.AppendUint32(b, g.end()-m.Uint32N(3000))
-		return binary.BigEndian.AppendUint32(b, g.end()+m.Uint32N(3000))
+		edge := func() uint32 {
+			return g.end() + pick[uint32](m, 0, 0, 1<<31) + m.Uint32N(6000) - 3000 // the far side of the ring, too
+		}
+		b := binary.BigEndian.AppendUint32([]byte{1, 1, 5, 10}, edge())
+		return binary.BigEndian.AppendUint32(b, edge())
 	}
 	return m.options()
+}
+
+// TestSACKRoundTheRing: a block that begins before SND.NXT and one that ends after SND.UNA are not yet a block within
+// these: half the ring away both comparisons turn over.
+func TestSACKRoundTheRing(t *testing.T) {
+	need(t)
+	t.Parallel()
+	s := newSpace(t)
+	d := startDaemon(t, s)
+	honest := startHonest(t, d)
+	w := openWire(t, s)
+	for i, block := range [][2]uint32{
+		{1<<31 - 100, 1<<32 - 300}, {1<<31 - 100, 100}, {1 << 31, 1}, {1, 1<<32 - 1}, {1 << 30, 3 << 30}, {1<<31 - 1, 1<<32 - 1},
+	} {
+		p := newPeer(w, 44000+uint16(i))
+		p.options = []byte{2, 4, 5, 180, 1, 1, 4, 2} // MSS 1460, SACK permitted
+		p.open(chargenPort)
+		una := p.ack
+		p.await("text in flight", func(g segment) bool { return len(g.data) > 0 })
+		p.ack = una
+		g := p.segment(ack, nil)
+		g.options = binary.BigEndian.AppendUint32([]byte{1, 1, 5, 10}, una+block[0])
+		g.options = binary.BigEndian.AppendUint32(g.options, una+block[1])
+		if err := p.write(g.put()); err != nil {
+			t.Fatal(err)
+		}
+		p.send(rst, nil)
+		d.waitState(p.name(), "CLOSED")
+	}
+	honest.stop()
 }
 
 // TestAccounting sends packets that are wrong each in a known way: each is read, and dropped for a reason.

@@ -193,22 +193,24 @@ type peer struct {
 	*wire
 	local, remote netip.AddrPort
 	seq, ack      uint32 // SND.NXT, RCV.NXT
+	options       []byte // of its SYN
 }
 
 const peerIP = "10.7.0.77"
 
 func newPeer(w *wire, port uint16) *peer {
-	return &peer{wire: w, seq: uint32(port) << 12, local: netip.AddrPortFrom(netip.MustParseAddr(peerIP), port)}
+	return &peer{wire: w, seq: uint32(port) << 12, local: netip.AddrPortFrom(netip.MustParseAddr(peerIP), port),
+		options: []byte{2, 4, 5, 180}} // MSS 1460
 }
 
 // name is what the daemon's log calls the connection.
 func (p *peer) name() string { return p.remote.String() + " " + p.local.String() }
 
-// open shakes hands with a service; the MSS is 1460, with no other option.
+// open shakes hands with a service.
 func (p *peer) open(port uint16) {
 	p.t.Helper()
 	p.remote = netip.AddrPortFrom(netip.MustParseAddr(daemonIP), port)
-	p.write(segment{src: p.local, dst: p.remote, seq: p.seq, flags: syn, window: 65535, options: []byte{2, 4, 5, 180}}.put())
+	p.write(segment{src: p.local, dst: p.remote, seq: p.seq, flags: syn, window: 65535, options: p.options}.put())
 	p.seq++
 	p.await("SYN,ACK", func(g segment) bool { return g.flags == syn|ack && g.ack == p.seq })
 	p.send(ack, nil)
