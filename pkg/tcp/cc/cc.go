@@ -13,7 +13,8 @@
 //
 // The calls come in this order: Open once; then for each acknowledgment Ack; before the Ack that shows a loss, Loss,
 // once an episode; Timeout when the retransmission timer expires. If an episode proves to have been spurious, the
-// connection puts Cwnd and Ssthresh back to what they were (RFC 4015, RFC 3708).
+// connection puts Cwnd and Ssthresh back to what they were (RFC 4015, RFC 3708); an algorithm with more to put back
+// sees it by them.
 package cc
 
 import "github.com/tcpd-project/tcpd/pkg/mono"
@@ -39,8 +40,9 @@ type Ack struct {
 	SRTT    mono.Duration // smoothed, RFC 6298; 0: none yet
 	MinRTT  mono.Duration // the least ever; 0: none yet
 	Limited bool          // cwnd, not the application or the peer, was what held the sender back
-	Loss    bool          // in recovery, or after a time-out until what was lost is repaired
+	Loss    bool          // in recovery, or slowing down for ECN marks
 	Round   bool          // it is the first of a new round trip: what was sent after the last such has come back
+	Unpaced bool          // nothing spreads over time what cwnd lets out
 
 	// The delivery rate sample (draft-ietf-ccwg-bbr section 4.1.2): Sampled bytes were delivered within Interval,
 	// up to this acknowledgment. Interval is 0 where there is no sample.
@@ -60,7 +62,7 @@ func (a *Ack) Rate() uint64 {
 
 // Episode is what began a reduction.
 type Episode struct {
-	Flight uint32 // in flight, bytes
+	Flight uint32 // sent and not acknowledged by SND.UNA: FlightSize of RFC 5681, bytes
 	ECN    bool   // a mark, not a loss
 }
 

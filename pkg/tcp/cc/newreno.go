@@ -3,55 +3,42 @@ package cc
 import "github.com/tcpd-project/tcpd/pkg/mono"
 
 // NewReno is slow start and congestion avoidance of RFC 5681 with byte counting (RFC 3465, with no limit on one
-// acknowledgment: one for a superframe counts as many segments, as Linux counts it).
+// acknowledgment: one for a superframe counts as many segments, as Linux counts it). The first slow start is
+// HyStart++'s (RFC 9406).
 type NewReno struct{}
 
-const privAcked = 0 // bytes acknowledged towards the next increase, in congestion avoidance
+const renoAcked = 0 // word of Priv: bytes delivered towards the next increase, in congestion avoidance
 
 // Name is "reno", as Linux calls it.
 func (NewReno) Name() string { return "reno" }
 
 // Open sets the initial window of RFC 6928.
 func (NewReno) Open(w *Window, _ mono.Time) {
-	w.Cwnd, w.Ssthresh = InitialWindow(w.MSS), 1<<31-1
+	w.Cwnd, w.Ssthresh = InitialWindow(w.MSS), unknown
+	openHyStart(w)
 }
 
-// Ack grows cwnd: by what was acknowledged in slow start, by one MSS a window after it (RFC 5681 section 3.1).
-func (NewReno) Ack(w *Window, _ mono.Time, a *Ack) {
-	if !a.Limited || a.Loss {
+// Ack grows cwnd: by what was delivered in slow start, by one MSS a window after it (RFC 5681 section 3.1).
+func (NewReno) Ack(w *Window, now mono.Time, a *Ack) {
+	n := slowStart(w, now, a)
+	if !a.Limited || a.Loss || n == 0 {
 		return // RFC 7661: what was not used was not proved
 	}
-	n := slowStart(w, a.Bytes)
-	w.Priv[privAcked] += uint64(n)
-	for w.Priv[privAcked] >= uint64(w.Cwnd) {
-		w.Priv[privAcked] -= uint64(w.Cwnd)
-		w.Cwnd += w.MSS
-	}
-	w.Cwnd = min(w.Cwnd, maxWindow)
-}
-
-// maxWindow is the largest cwnd in bytes: sequence numbers must tell its two ends apart.
-const maxWindow = 1 << 30
-
-// slowStart grows cwnd by n bytes acknowledged, up to ssthresh, and returns the bytes that are left.
-func slowStart(w *Window, n uint32) uint32 {
-	if w.Cwnd >= w.Ssthresh {
-		return n
-	}
-	step := min(n, w.Ssthresh-w.Cwnd)
-	w.Cwnd += step
-	return n - step
+	acked := w.Priv[renoAcked] + uint64(n)
+	cwnd := uint64(max(w.Cwnd, 1))
+	w.Priv[renoAcked] = acked % cwnd
+	w.Cwnd = uint32(min(cwnd+acked/cwnd*uint64(w.MSS), maxWindow))
 }
 
 // Loss halves (RFC 5681 equation 4).
 func (NewReno) Loss(w *Window, _ mono.Time, e Episode) {
 	w.Ssthresh = max(e.Flight/2, MinWindow(w.MSS))
-	w.Priv[privAcked] = 0
+	w.Priv[renoAcked] = 0
 }
 
 // Timeout begins again from one segment (RFC 5681 section 3.1, the loss window).
 func (NewReno) Timeout(w *Window, _ mono.Time, flight uint32) {
 	w.Ssthresh = max(flight/2, MinWindow(w.MSS))
 	w.Cwnd = w.MSS
-	w.Priv[privAcked] = 0
+	w.Priv[renoAcked] = 0
 }
