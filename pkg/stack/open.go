@@ -66,6 +66,8 @@ func (s *shard) sendHalf(r ref, h uint64, f *Flow, l *Listener) {
 		s.wheel.arm(r, s.halves.at(r.index()).tcp.Deadline())
 		return
 	}
+	s.present.add(h) // before the other shards can miss it
+	defer s.present.remove(h)
 	s.dropHalf(r, h)
 	if l == nil { // nobody listens any more
 		c.Abort(&s.env, s.now)
@@ -272,13 +274,13 @@ func (s *shard) parkWait(i uint32) bool {
 		return false
 	}
 	f := rec.flow
+	h := s.hash(&f)
+	s.present.add(h) // before forget takes it away: the other shards must not miss it in between
 	s.forget(i)
 	r := ref(kindWait | s.waits.alloc())
 	w := s.waits.at(r.index())
 	w.flow, w.tcp = f, t
-	h := s.hash(&f)
 	s.table.insert(h, r)
-	s.present.add(h)
 	s.linkWait(r)
 	if s.waits.live > s.stack.cfg.Limits.TimeWait/len(s.stack.shards) {
 		s.counters.TimeWaitEvicted++
