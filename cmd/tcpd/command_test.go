@@ -162,6 +162,8 @@ func TestSettingsFollow(t *testing.T) {
 			f.SetInt(f.Int() + 1)
 		case f.CanUint():
 			f.SetUint(f.Uint() + 1)
+		case f.Kind() == reflect.String:
+			f.SetString(map[string]string{"cubic": "bbr", "passive": "on"}[f.String()])
 		}
 		if reflect.DeepEqual(settings(&c), settings(&defaults)) {
 			t.Errorf("%s changes nothing", v.Type().Field(i).Name)

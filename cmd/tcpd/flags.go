@@ -9,12 +9,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tcpd-project/tcpd/pkg/config"
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
 // flags are what the command line says. They override the file.
 type flags struct {
 	set                       *pflag.FlagSet
 	device, offload, logLevel string
+	congestion                string
 	host                      netip.Prefix
 	addrs                     prefixes
 	mtu, queues               int
@@ -29,6 +31,7 @@ func newFlags(set *pflag.FlagSet, d *config.Config) *flags {
 	set.Var(&f.addrs, "addr", "address or prefix that is tcpd's; may be repeated")
 	set.IntVar(&f.mtu, "mtu", d.MTU, "MTU of the device in `bytes`")
 	set.StringVar(&f.offload, "offload", d.Offload, "`when` to use the kernel's segmentation offload: auto, on or off")
+	set.StringVar(&f.congestion, "congestion", d.TCP.Congestion, "congestion control `algorithm`: "+strings.Join(cc.Names(), ", "))
 	set.StringVar(&f.logLevel, "log-level", d.Log.Level, "least `level` to log: debug, info, warn or error")
 	set.DurationVar(&f.msl, "msl", d.TCP.MSL, "maximum segment lifetime; TIME-WAIT lasts two")
 	return f
@@ -43,6 +46,7 @@ func (f *flags) overrides(c *config.Config) []override {
 		{"mtu", "mtu", func() { c.MTU = f.mtu }},
 		{"queues", "queues", func() { c.Queues = f.queues }},
 		{"offload", "offload", func() { c.Offload = f.offload }},
+		{"congestion", "tcp.congestion", func() { c.TCP.Congestion = f.congestion }},
 		{"log-level", "log.level", func() { c.Log.Level = f.logLevel }},
 		{"msl", "tcp.msl", func() { c.TCP.MSL = f.msl }},
 	}

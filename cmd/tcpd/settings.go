@@ -9,6 +9,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/config"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 	"github.com/tcpd-project/tcpd/pkg/tun"
 )
 
@@ -20,8 +21,10 @@ func settings(c *config.TCP) tcp.Settings {
 	s.SynRetries, s.SynAckRetries, s.Retries, s.OrphanRetries = c.SynRetries, c.SynAckRetries, c.Retries, c.OrphanRetries
 	s.KeepAlive, s.KeepIdle, s.KeepInterval, s.KeepCount = c.KeepAlive, c.KeepAliveIdle, c.KeepAliveInterval, c.KeepAliveCount
 	s.NoDelay, s.Timestamps, s.WindowScale, s.SACK = c.NoDelay, c.Timestamps, c.WindowScale, c.SACK
-	s.SendBuffer, s.SendBufferMax = int(c.SendBuffer), int(c.SendBufferMax)
-	s.ReceiveBuffer, s.ReceiveBufferMax = int(c.ReceiveBuffer), int(c.ReceiveBufferMax)
+	s.SendBuffer, s.ReceiveBuffer = int(c.SendBuffer), int(c.ReceiveBuffer)
+	s.SendBufferMax, s.ReceiveBufferMax = int(c.SendBufferMax), int(c.ReceiveBufferMax)
+	s.Congestion, _ = cc.ByName(c.Congestion) // Validate has looked it up
+	s.ECN = map[string]tcp.ECN{"passive": tcp.ECNPassive, "off": tcp.ECNOff, "on": tcp.ECNOn}[c.ECN]
 	return s
 }
 

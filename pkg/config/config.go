@@ -50,6 +50,8 @@ type TCP struct {
 	SendBufferMax     Size          `yaml:"send_buffer_max"`
 	ReceiveBuffer     Size          `yaml:"receive_buffer"`
 	ReceiveBufferMax  Size          `yaml:"receive_buffer_max"`
+	Congestion        string        `yaml:"congestion"` // cc.Names
+	ECN               string        `yaml:"ecn"`        // ECNs
 	Timestamps        bool          `yaml:"timestamps"`
 	WindowScale       bool          `yaml:"window_scale"`
 	SACK              bool          `yaml:"sack"`
@@ -93,7 +95,7 @@ func Defaults() Config {
 			SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
 			KeepAliveIdle: 2 * time.Hour, KeepAliveInterval: 75 * time.Second, KeepAliveCount: 9,
 			SendBuffer: 256 * KiB, SendBufferMax: 16 * MiB, ReceiveBuffer: 256 * KiB, ReceiveBufferMax: 16 * MiB,
-			Timestamps: true, WindowScale: true, SACK: true,
+			Congestion: "cubic", ECN: "passive", Timestamps: true, WindowScale: true, SACK: true,
 		},
 		Limits:   Limits{HalfOpen: 65536, TimeWait: 1048576, Memory: GiB, Fragments: 4 * MiB},
 		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},

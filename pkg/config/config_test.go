@@ -187,6 +187,8 @@ func TestValidate(t *testing.T) {
 		{"tcp.send_buffer_max", func(c *Config) { c.TCP.SendBufferMax = c.TCP.SendBuffer - 1 }},
 		{"tcp.receive_buffer_max", func(c *Config) { c.TCP.ReceiveBufferMax = 2 * GiB }},
 		{"limits.half_open", func(c *Config) { c.Limits.HalfOpen = -1 }},
+		{"tcp.congestion", func(c *Config) { c.TCP.Congestion = "vegas" }},
+		{"tcp.ecn", func(c *Config) { c.TCP.ECN = "maybe" }},
 		{"limits.memory", func(c *Config) { c.Limits.Memory = KiB }},
 		{"services.http.static", func(c *Config) { c.Services.HTTP.Static = "no/such/dir" }},
 		{"services.http.static", func(c *Config) { c.Services.HTTP.Static = "config.go" }},

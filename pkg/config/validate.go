@@ -7,10 +7,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
 // Levels are those of the log, from the most to the least talkative.
 var Levels = []string{"debug", "info", "warn", "error"}
+
+// ECNs are the values of TCP.ECN: when the peer asks, never, and asking for it, too.
+var ECNs = []string{"passive", "off", "on"}
 
 // Offloads are the values of Config.Offload.
 var Offloads = []string{"auto", "on", "off"}
@@ -101,6 +106,12 @@ func (v *faults) tcp(t *TCP) {
 	}
 	if t.ReceiveBufferMax != 0 {
 		within(v, "tcp.receive_buffer_max", t.ReceiveBufferMax, t.ReceiveBuffer, GiB)
+	}
+	if !slices.Contains(cc.Names(), t.Congestion) {
+		v.add("tcp.congestion", "%q is none of %s", t.Congestion, strings.Join(cc.Names(), ", "))
+	}
+	if !slices.Contains(ECNs, t.ECN) {
+		v.add("tcp.ecn", "%q is none of %s", t.ECN, strings.Join(ECNs, ", "))
 	}
 }
 

@@ -75,7 +75,7 @@ func TestFrontPage(t *testing.T) {
 	for _, want := range []string{
 		`you +10\.7\.0\.1:\d+`, `tcpd +10\.7\.0\.2:80`, `state +ESTABLISHED`, `MSS +1448 bytes to you, 1448 from you`,
 		`window scale +\d+ yours, \d+ ours`, `timestamps +agreed`, `round trip +\S+, of the handshake`,
-		`congestion +reno, window \d+ bytes`,
+		`congestion +cubic, window \d+ bytes`,
 	} {
 		if !regexp.MustCompile(`(?m)^  ` + want).MatchString(body) {
 			t.Errorf("the page lacks %s:\n%s", want, body)

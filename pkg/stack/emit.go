@@ -97,7 +97,7 @@ func (s *shard) send(f *Flow, o *tcp.Out) int {
 		sum = s.finishChecksum(p, pseudo)
 	}
 	s.header[ip.HeaderLen+16], s.header[ip.HeaderLen+17] = byte(sum>>8), byte(sum)
-	h := ip.Header{Src: f.Local, Dst: f.Remote, Proto: ip.ProtoTCP, TTL: 64, DF: true, Len: len(p.Head) + text}
+	h := ip.Header{Src: f.Local, Dst: f.Remote, Proto: ip.ProtoTCP, TTL: 64, TOS: o.ECN, DF: true, Len: len(p.Head) + text}
 	h.Put(s.header[:])
 	if o.Flags&tcp.RST != 0 {
 		s.counters.Resets++

@@ -82,6 +82,7 @@ func (s *shard) segment(a *arrival) {
 		s.dropTCP(d)
 		return
 	}
+	g.ECN = a.TOS & 3
 	if a.gso != 0 {
 		g.Parts = uint16(min((len(g.Text)+int(a.gso)-1)/int(a.gso), 65535))
 	}

@@ -88,10 +88,7 @@ func (s *sink) Ready(c stack.Conn, _ tcp.Events) {
 }
 
 // source writes for as long as there is room.
-type source struct {
-	text []byte
-	conn stack.Conn
-}
+type source struct{ text []byte }
 
 func (s *source) Ready(c stack.Conn, e tcp.Events) {
 	if e&tcp.Writable != 0 {

@@ -80,7 +80,7 @@ func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 		c.rcv.buf = min(c.rcv.buf, 65535)
 	}
 	c.rcv.adv = c.rcv.nxt.Add(c.synWindow())
-	c.ts.recent, c.ts.offset = h.tsRecent, h.tsOffset
+	c.ts.recent, c.ts.offset, c.ts.at = h.tsRecent, h.tsOffset, h.sent
 	c.timer[timerRetransmit] = h.deadline
 	c.rtt.at = h.sent
 	c.count.segsIn, c.count.segsOut = 1, uint32(h.sends)
@@ -126,7 +126,7 @@ func (t *TimeWait) Unpack(_ *Env, now mono.Time, c *Conn) {
 		recover: t.sndNxt, wnd: 65535, maxWnd: 65535, wl1: t.rcvNxt, wl2: t.sndNxt, mss: defaultMSS}
 	c.rcv = receiveSpace{nxt: t.rcvNxt, irs: t.rcvNxt - 2, adv: t.rcvNxt.Add(65535), acked: t.rcvNxt,
 		read: t.rcvNxt - 1, stored: t.rcvNxt - 1, finAt: t.rcvNxt - 1, buf: 65535, mss: defaultMSS}
-	c.ts.recent, c.ts.offset = t.tsRecent, t.tsOffset
+	c.ts.recent, c.ts.offset, c.ts.at = t.tsRecent, t.tsOffset, now
 	c.timer[timerWait] = t.Deadline(now)
 	c.challenge = c.timer[timerWait].Add(-challengeInterval * mono.Duration(t.challenge))
 }

@@ -120,6 +120,10 @@ const (
 	factTimestamps   // agreed (RFC 7323)
 	factSACK         // agreed (RFC 2018)
 	factScale        // agreed: windows are scaled (RFC 7323)
+	factECN          // agreed (RFC 3168)
+	factEcho         // a mark is to be echoed
+	factCWR          // the peer is to be told that we have slowed down
+	factReduced      // and until snd.recover the window does not grow
 	factPredict      // the header prediction may be tried
 	factSendRST      // a RST is owed
 	factSYNDue       // our SYN is to be sent
@@ -195,6 +199,7 @@ type Settings struct {
 	Timestamps                      bool
 	WindowScale                     bool
 	SACK                            bool
+	ECN                             ECN
 	Congestion                      cc.Algorithm
 }
 
@@ -206,7 +211,7 @@ func Defaults() Settings {
 		SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
 		KeepIdle: 7200 * mono.Second, KeepInterval: 75 * mono.Second, KeepCount: 9,
 		SendBuffer: 256 << 10, SendBufferMax: 16 << 20, ReceiveBuffer: 256 << 10, ReceiveBufferMax: 16 << 20,
-		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.NewReno{},
+		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.Cubic{},
 	}
 }
 

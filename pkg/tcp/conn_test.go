@@ -165,6 +165,38 @@ func TestCloseIntoZeroWindowEnds(t *testing.T) {
 	}
 }
 
+// Tiny segments do not push the window on: what is unread stays within the buffer.
+func TestWindowDoesNotCreep(t *testing.T) {
+	p := established(t)
+	p.a.c.SetNoDelay(true)
+	p.b.c.SetBuffers(0, 1<<14)
+	for range 1 << 19 {
+		if p.a.c.Write(p.a.x, []byte{1}) == 0 {
+			break
+		}
+		p.run()
+	}
+	if n := p.b.c.unreadText(); n > 256<<10 {
+		t.Errorf("%d bytes are unread", n)
+	}
+}
+
+// A SACK block from half the ring away is nothing of ours, though each of its ends seems to be.
+func TestSACKRoundTheRing(t *testing.T) {
+	p := established(t)
+	p.a.c.Write(p.a.x, randomText(5000, 9))
+	p.lose = func(fromA bool, _ *Segment) bool { return fromA }
+	p.run()
+	una := p.a.c.snd.una
+	for _, b := range []Block{{una - 300, una + 1<<31 - 100}, {una + 1<<31 - 100, una - 300}, {una + 1<<31, una + 100}, {una + 100, una}} {
+		g := Segment{Seq: p.a.c.rcv.nxt, Ack: una, Flags: ACK, Window: 1000, Options: Options{Has: HasTimestamps, TSVal: p.b.c.timestamp(p.now), Blocks: 1, SACK: [4]Block{b}}}
+		p.a.c.Input(p.a.x, p.now, &g)
+		if err := p.a.c.checkFlight(p.a.x); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Close with text unread tells the peer with a RST (RFC 1122 section 4.2.2.13).
 func TestCloseUnreadResets(t *testing.T) {
 	p := established(t)
@@ -203,5 +235,68 @@ func TestNoAllocation(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, step); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// RFC 3168: ECN is agreed in the handshake; a mark is echoed until the sender says that it has slowed down, which it
+// does once a window.
+func TestECN(t *testing.T) {
+	p := newPair(t)
+	p.a.x.Settings[0].ECN = ECNOn
+	p.run()
+	if f := p.flags(); f[0] != SYN|ECE|CWR || f[1] != SYN|ACK|ECE || f[2] != ACK {
+		t.Fatalf("handshake %v", f)
+	}
+	marks := 0
+	p.lose = func(fromA bool, g *Segment) bool {
+		if fromA && len(g.Text) > 0 {
+			if g.ECN != ect0 {
+				t.Errorf("text sent with the codepoint %d", g.ECN)
+			}
+			if len(p.log) > 8 && marks == 0 {
+				g.ECN = ce
+				marks++
+			}
+		} else if g.ECN != notECT {
+			t.Errorf("an ACK sent with the codepoint %d", g.ECN)
+		}
+		return false
+	}
+	text := randomText(500000, 8)
+	for sent := 0; len(p.b.got) < len(text); {
+		sent += p.a.c.Write(p.a.x, text[sent:])
+		p.run()
+		p.b.read(1 << 20)
+		p.wait(p.now.Add(mono.Millisecond))
+	}
+	echoes, said := 0, 0
+	for _, g := range p.log[3:] {
+		if g.Flags&ECE != 0 {
+			echoes++
+		}
+		if g.Flags&CWR != 0 {
+			said++
+		}
+	}
+	if echoes == 0 || said != 1 || p.b.c.is(factEcho) || p.a.c.cw.Ssthresh > 1<<29 {
+		t.Errorf("%d echoes, %d times said, still echoing %v, ssthresh %d", echoes, said, p.b.c.is(factEcho), p.a.c.cw.Ssthresh)
+	}
+	if p.a.c.count.retransmits != 0 {
+		t.Error("a mark is no loss")
+	}
+}
+
+// A peer that does not ask for ECN gets none, and one that asks gets it unless it is off.
+func TestECNPassive(t *testing.T) {
+	for _, c := range []struct {
+		client, server ECN
+		want           bool
+	}{{ECNPassive, ECNPassive, false}, {ECNOn, ECNPassive, true}, {ECNOn, ECNOff, false}, {ECNPassive, ECNOn, false}} {
+		p := newPair(t)
+		p.a.x.Settings[0].ECN, p.b.x.Settings[0].ECN = c.client, c.server
+		p.run()
+		if a, b := p.a.c.is(factECN), p.b.c.is(factECN); a != c.want || b != c.want {
+			t.Errorf("client %d, server %d: %v and %v", c.client, c.server, a, b)
+		}
 	}
 }

@@ -23,6 +23,7 @@ const (
 	cookieBits     = 6 // of the timestamp
 	cookieNoScale  = 15
 	cookieSACK     = 1 << 4
+	cookieECN      = 1 << 5
 	cookieTSMask   = 1<<cookieBits - 1
 	cookieMSSShift = 24
 )
@@ -50,7 +51,7 @@ func (k *Secret) cookie(f *Flow, irs seq.Num, period, mss, bits uint32) seq.Num 
 func (c *Conn) MakeCookie(k *Secret, f *Flow, now mono.Time) {
 	bits := uint32(cookieNoScale)
 	if !c.is(factTimestamps) {
-		c.unset(factScale | factSACK)
+		c.unset(factScale | factSACK | factECN)
 		c.snd.scale, c.rcv.scale = 0, 0
 	}
 	if c.is(factScale) {
@@ -58,6 +59,9 @@ func (c *Conn) MakeCookie(k *Secret, f *Flow, now mono.Time) {
 	}
 	if c.is(factSACK) {
 		bits |= cookieSACK
+	}
+	if c.is(factECN) {
+		bits |= cookieECN
 	}
 	mss := mssIndex(c.snd.mss + uint16(c.optionBytes()))
 	iss := k.cookie(f, c.rcv.irs, period(now), mss, bits)
@@ -97,6 +101,9 @@ func (c *Conn) OpenCookie(x *Env, k *Secret, f *Flow, now mono.Time, o Open, g *
 	}
 	if bits&cookieSACK != 0 {
 		syn.Options.Has |= HasSACKPermitted
+	}
+	if bits&cookieECN != 0 {
+		syn.Flags |= ECE | CWR
 	}
 	o.ISS = iss
 	c.OpenPassive(x, now, o, &syn)

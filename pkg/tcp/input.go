@@ -25,11 +25,11 @@ func (c *Conn) Input(x *Env, now mono.Time, g *Segment) Drop {
 // predicted is the header prediction: the established connection's next segment, with nothing about it to think
 // over. It never asks the machine.
 func (c *Conn) predicted(x *Env, now mono.Time, g *Segment) bool {
-	const odd = SYN | FIN | RST | URG | ACK
+	const odd = SYN | FIN | RST | URG | ACK | ECE | CWR
 	switch {
 	case !c.is(factPredict) || g.Flags&odd != ACK || g.Seq != c.rcv.nxt || c.is(factFinSeen):
 		return false
-	case !g.Ack.In(c.snd.una, c.outstanding()+1) || c.rcv.holes != 0 || g.Options.Blocks != 0:
+	case !g.Ack.In(c.snd.una, c.outstanding()+1) || c.rcv.holes != 0 || g.Options.Blocks != 0 || g.ECN == ce:
 		return false
 	case uint32(len(g.Text)) > c.rcv.adv.Sub(c.rcv.nxt):
 		return false
@@ -95,6 +95,7 @@ func (c *Conn) synReceived(x *Env, now mono.Time, g *Segment) {
 	c.rcv.read, c.rcv.stored, c.rcv.acked = c.rcv.nxt, c.rcv.nxt, c.rcv.nxt
 	c.rcv.adv = c.rcv.nxt.Add(max(promised, c.synWindow()))
 	c.negotiate(x, &g.Options)
+	c.ecnNegotiate(x, g)
 	c.snd.wnd, c.snd.maxWnd = uint32(g.Window), uint32(g.Window) // never scaled on a SYN
 	c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack
 	if c.is(factTimestamps) {
@@ -136,9 +137,11 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 	}
 	c.noteTimestamp(now, g)
 	c.alive(x, now)
+	c.ecnMarked(g)
 	if d := c.ack(x, now, g); d != DropNone || c.is(factReleased) {
 		return d
 	}
+	c.ecnEchoed(x, now, g)
 	// Sixth, the URG bit: urgent text stays in line, as RFC 6093 section 3.1 has it. Seventh, process the text.
 	// Eighth, check the FIN bit.
 	return c.text(x, now, g)

@@ -58,10 +58,12 @@ func (c *Conn) outSYN(x *Env, now mono.Time, o *Out) {
 	o.Options = c.offer(x, now)
 	c.rcv.adv = seq.Max(c.rcv.adv, c.rcv.nxt.Add(c.synWindow())) // a repeated SYN takes back nothing
 	o.Seq, o.Flags, o.Window = c.snd.iss, SYN, uint16(c.rcv.adv.Sub(c.rcv.nxt))
+	ecn := c.ecnOffer(x)
 	if c.is(factSynRcvd) {
 		o.Flags, o.Ack = SYN|ACK, c.rcv.nxt
 		c.rcv.acks = 0
 	}
+	o.Flags |= ecn
 	c.unset(factSYNDue)
 	if c.snd.nxt == c.snd.iss {
 		c.snd.nxt++
@@ -104,6 +106,9 @@ func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
 		return true
 	}
 	c.armProbe(x, now)
+	if pipe := c.pipe(x); c.snd.nxt == c.snd.end && pipe < c.cw.Cwnd {
+		c.applicationLimited(pipe)
+	}
 	return false
 }
 
@@ -184,6 +189,10 @@ func (c *Conn) sendTail(x *Env, now mono.Time, o *Out) bool {
 
 // sendNew sends n bytes at SND.NXT, and the FIN behind them.
 func (c *Conn) sendNew(x *Env, now mono.Time, o *Out, n uint32, fin bool) {
+	if c.outstanding() == 0 {
+		c.retries = 0 // keep-alive may have counted here
+		c.restart(x, now)
+	}
 	at := c.snd.nxt
 	s := span{end: at.Add(n)}
 	if fin {
@@ -196,6 +205,7 @@ func (c *Conn) sendNew(x *Env, now mono.Time, o *Out, n uint32, fin bool) {
 		c.episode.out += n
 	}
 	c.transmit(x, now, o, at, n, fin)
+	c.ecnMark(o)
 	c.armProbeTimer(x, now)
 }
 
@@ -258,6 +268,9 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, fin bool) bool {
 func (c *Conn) frame(x *Env) uint32 {
 	mss := uint32(c.snd.mss)
 	most := min(x.Frame-40-c.optionBytes(), int(c.quantum()))
+	if c.is(factCWR) {
+		most = int(mss)
+	}
 	if c.snd.frame != 0 {
 		most = min(most, int(c.snd.frame))
 	}
@@ -300,6 +313,9 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 
 // put fills in the header of a segment with an ACK.
 func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
+	if c.is(factEcho) {
+		flags |= ECE
+	}
 	o.Seq, o.Ack, o.Flags, o.Window = at, c.rcv.nxt, flags, c.advertise()
 	if c.is(factTimestamps) {
 		o.Options.Has = HasTimestamps
@@ -317,7 +333,9 @@ func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
 }
 
 // advertise chooses the window field, and notes the right edge that it promises. The edge moves only by a worthwhile
-// step (MUST-39, section 3.8.6.2.2) and never back (SHLD-14).
+// step (MUST-39, section 3.8.6.2.2) and not back (SHLD-14), but for less than one unit of the scaled field where the
+// buffer has no room for rounding up (RFC 7323 section 2.4): rounding up at every small segment would let the edge creep
+// on for ever, though nobody reads.
 func (c *Conn) advertise() uint16 {
 	edge := c.edge()
 	if step := edge - c.rcv.adv; int32(step) < 0 || uint32(step) < min(c.rcv.buf/2, uint32(c.rcv.mss)) {
@@ -325,8 +343,9 @@ func (c *Conn) advertise() uint16 {
 	}
 	wnd := min(edge.Sub(c.rcv.nxt), 65535<<c.rcv.scale)
 	field := wnd >> c.rcv.scale
-	if c.rcv.nxt.Add(field << c.rcv.scale).Less(c.rcv.adv) {
-		field = min(field+1, 65535) // rounding must not take back what was promised
+	room := c.rcv.buf - min(c.rcv.buf, c.rcv.nxt.Sub(c.rcv.read))
+	if c.rcv.nxt.Add(field<<c.rcv.scale).Less(c.rcv.adv) && (field+1)<<c.rcv.scale <= room {
+		field = min(field+1, 65535)
 	}
 	c.rcv.adv = seq.Max(c.rcv.adv, c.rcv.nxt.Add(field<<c.rcv.scale))
 	return uint16(field)

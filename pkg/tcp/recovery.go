@@ -69,21 +69,24 @@ func (c *Conn) loseFirst(x *Env) uint32 {
 
 // enterRecovery begins fast recovery.
 func (c *Conn) enterRecovery(x *Env, now mono.Time, a *acked) {
-	c.beginEpisode(now, a.prior)
+	c.beginEpisode(now)
 	c.set(factRecovery)
-	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: a.prior})
+	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding()})
 }
 
 // beginEpisode notes where things stood when an episode began.
-func (c *Conn) beginEpisode(now mono.Time, flight uint32) {
+func (c *Conn) beginEpisode(now mono.Time) {
 	c.snd.recover = c.snd.nxt
-	c.episode = episode{cwnd: c.cw.Cwnd, ssthresh: c.cw.Ssthresh, began: now, flight: max(flight, 1)}
+	c.episode = episode{cwnd: c.cw.Cwnd, ssthresh: c.cw.Ssthresh, began: now, flight: max(c.outstanding(), 1)}
 	c.set(factUndo)
 }
 
 // leaveEpisode ends an episode that is over, or that was spurious.
 func (c *Conn) leaveEpisode(x *Env, now mono.Time, g *Segment, a *acked) {
 	if !c.any(factRecovery | factLoss) {
+		if c.snd.recover.LessEq(c.snd.una) {
+			c.unset(factReduced)
+		}
 		c.snd.recover = seq.Max(c.snd.recover, c.snd.una) // never so far behind that it seems ahead
 		if c.is(factUndo) && a.dsack && c.episode.resent == 0 {
 			c.undo(x) // the duplicates are reported a round trip after the recovery's end
@@ -138,6 +141,7 @@ func (c *Conn) undo(x *Env) {
 	c.unset(factRecovery | factLoss | factForward | factHold | factUndo)
 	c.cw.Cwnd, c.cw.Ssthresh = max(c.cw.Cwnd, c.episode.cwnd), max(c.cw.Ssthresh, c.episode.ssthresh)
 	c.retries, c.backoff = 0, 0
+	c.snd.recover = c.snd.una
 	if c.snd.flight == 0 {
 		return
 	}
@@ -155,7 +159,8 @@ func (c *Conn) control(x *Env, now mono.Time, a *acked) {
 	k := &x.ack
 	*k = cc.Ack{
 		Bytes: a.bytes, New: a.new, Lost: a.lost, Flight: pipe, Prior: a.prior, RTT: a.newest, SRTT: c.rtt.srtt,
-		MinRTT: c.rtt.min, Limited: c.is(factLimited) || c.is(factLoss), Loss: c.is(factRecovery),
+		MinRTT: c.rtt.min, Limited: c.is(factLimited) || c.is(factLoss), Loss: c.any(factRecovery | factReduced),
+		Unpaced: c.pacingRate() == 0,
 	}
 	c.sampleRate(now, a, k)
 	c.settings(x).Congestion.Ack(&c.cw, now, k)
@@ -191,7 +196,7 @@ func (c *Conn) reduceForProbe(x *Env, now mono.Time) {
 	if c.any(factRecovery | factLoss) {
 		return
 	}
-	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.cw.Cwnd})
+	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding()})
 	if !c.cw.Owns {
 		c.cw.Cwnd = min(c.cw.Cwnd, c.cw.Ssthresh)
 	}
@@ -206,14 +211,13 @@ func (c *Conn) timedOut(x *Env, now mono.Time) {
 	}
 	f := &x.Memory.flights[c.snd.flight]
 	if c.retries == 1 {
-		pipe := c.pipe(x)
 		if !c.any(factRecovery | factLoss) {
-			c.beginEpisode(now, pipe)
+			c.beginEpisode(now)
 			c.set(factForward)
 		} else {
 			c.unset(factForward | factUndo)
 		}
-		c.settings(x).Congestion.Timeout(&c.cw, now, pipe)
+		c.settings(x).Congestion.Timeout(&c.cw, now, c.outstanding())
 	} else {
 		c.unset(factForward)
 	}
@@ -269,5 +273,13 @@ func (c *Conn) reorderTimer(x *Env, now mono.Time) {
 	}
 	if c.is(factRecovery) && !c.cw.Owns {
 		c.reduce(&a, c.pipe(x))
+	}
+}
+
+// restart is for the first text after an idle time longer than the RTO: what the path took then says little now
+// (RFC 5681 section 4.1).
+func (c *Conn) restart(x *Env, now mono.Time) {
+	if idle := now.Sub(c.rate.deliveredAt); c.rate.deliveredAt != 0 && idle > c.rto(x) && !c.cw.Owns {
+		c.cw.Cwnd = min(c.cw.Cwnd, cc.InitialWindow(c.cw.MSS))
 	}
 }

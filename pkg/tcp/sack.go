@@ -115,8 +115,8 @@ func (c *Conn) takeSACK(x *Env, now mono.Time, g *Segment, prior seq.Num, a *ack
 	}
 	for _, b := range blocks {
 		b.From = seq.Max(b.From, c.snd.una)
-		if c.snd.flight == 0 || !b.From.Less(b.To) || c.snd.nxt.Less(b.To) {
-			continue // nothing of ours
+		if c.snd.flight == 0 || !b.From.Less(b.To) || c.snd.nxt.Less(b.To) || !b.From.Less(c.snd.nxt) {
+			continue // nothing of ours; From half the ring away passes each of the other comparisons
 		}
 		f := &x.Memory.flights[c.snd.flight]
 		if i := f.index(c.snd.una, b.From); f.live()[i].fate == sacked && b.To.LessEq(f.live()[i].end) || len(f.live()) >= maxSpans {

@@ -52,6 +52,8 @@ type Segment struct {
 	Urgent           uint16
 	Options          Options
 	Text             []byte
+	// ECN is the field of that name in the IP header (RFC 3168 section 5).
+	ECN uint8
 	// Parts is how many segments of the wire a superframe stands for; 0 and 1 both mean one.
 	Parts uint16
 }

@@ -11,12 +11,24 @@ type tuning struct {
 	at   mono.Time
 }
 
+// nearMax bounds the buffers of a short way: there nothing limits cwnd, and what one reads in a round trip is chance,
+// while a buffer beyond the processor's cache costs more than it brings.
+const nearMax = 1 << 20
+
+// most is how far a buffer may grow that is configured to grow to limit.
+func (c *Conn) most(limit int) uint32 {
+	if c.rtt.srtt < paceFrom {
+		limit = min(limit, nearMax)
+	}
+	return uint32(limit)
+}
+
 // roomToGrow reports that buffers may become larger: less than half of the memory is in use.
 func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse < x.Memory.Limit/2 }
 
 // tuneSend lets the send buffer hold twice what may be in flight, so that an acknowledgment always finds text to send.
 func (c *Conn) tuneSend(x *Env) {
-	most := uint32(c.settings(x).SendBufferMax)
+	most := c.most(c.settings(x).SendBufferMax)
 	if c.is(factSendFixed) || c.snd.buf >= most || !c.is(factLimited) || !x.roomToGrow() {
 		return
 	}
@@ -26,7 +38,7 @@ func (c *Conn) tuneSend(x *Env) {
 // tuneReceive is dynamic right-sizing (Fisk and Feng, 2001; Linux's tcp_rcv_space_adjust): the window is to be twice
 // what the user reads in a round trip, so that a sender in slow start is not held back.
 func (c *Conn) tuneReceive(x *Env) {
-	most := min(uint32(c.settings(x).ReceiveBufferMax), 65535<<c.rcv.scale)
+	most := min(c.most(c.settings(x).ReceiveBufferMax), 65535<<c.rcv.scale)
 	if c.is(factReceiveFixed) || c.rcv.buf >= most || c.heard.Sub(c.tune.at) < c.rtt.srtt {
 		return
 	}

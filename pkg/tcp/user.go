@@ -331,6 +331,7 @@ func (c *Conn) SetBuffers(send, receive int) {
 		c.set(factSendFixed)
 	}
 	if receive > 0 {
+		receive = max(receive, 4<<c.rcv.scale) // or the window field would never rise above 0
 		c.rcv.buf = uint32(min(receive, most, 65535<<c.rcv.scale))
 		c.set(factReceiveFixed)
 	}

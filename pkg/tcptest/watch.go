@@ -105,6 +105,9 @@ func (e *end) scaled(g *tcp.Segment) uint32 {
 	return uint32(g.Window) << e.syn.Options.WindowScale
 }
 
+// unit is what the window field counts in, in bytes.
+func (e *end) unit() uint32 { return e.scaled(&tcp.Segment{Window: 1}) }
+
 // stream checks the segment's place in the send sequence space.
 func (w *watcher) stream(f *Frame, e *end) {
 	g := &f.Seg
@@ -169,7 +172,8 @@ func (w *watcher) acknowledges(f *Frame, e *end) {
 		return // no text can follow: the window says nothing
 	}
 	right := g.Ack.Add(e.scaled(g))
-	if right.Less(e.edge) && g.Flags&tcp.SYN == 0 { // a SYN's window is not scaled: it may not say all that was promised
+	// A SYN's window is not scaled: it may not say all that was promised. Others lose less than a unit (RFC 7323 2.4).
+	if right.Add(e.unit()-1).Less(e.edge) && g.Flags&tcp.SYN == 0 {
 		w.fail(f, "the right edge goes back from %d to %d", e.edge-e.peer.iss, right-e.peer.iss)
 	}
 	e.edge = seq.Max(e.edge, right)
