@@ -98,7 +98,15 @@ func (c Conn) Next() []byte {
 func (c Conn) Consume(n int) { c.enter().tcp.Consume(&c.shard.env, n) }
 
 // Write queues as much of p as there is room for and returns how much; tcp.Writable follows when it was not all.
-func (c Conn) Write(p []byte) int { return c.enter().tcp.Write(&c.shard.env, p) }
+func (c Conn) Write(p []byte) int {
+	rec := c.enter()
+	n := rec.tcp.Write(&c.shard.env, p)
+	if n == 0 && len(p) > 0 && rec.tcp.Thirsty() && !rec.thirsty {
+		rec.thirsty = true
+		c.shard.thirsty = append(c.shard.thirsty, c.index)
+	}
+	return n
+}
 
 // Space is how much Write would take.
 func (c Conn) Space() int { return c.record().tcp.Space() }

@@ -34,10 +34,11 @@ type entry struct {
 // record is a connection past the handshake, or one that we opened. It holds no pointer.
 type record struct {
 	entry
-	node  node
-	owner uint32 // index into shard.owners
-	dirty bool   // in shard.dirty
-	tcp   tcp.Conn
+	node    node
+	owner   uint32 // index into shard.owners
+	dirty   bool   // in shard.dirty
+	thirsty bool   // in shard.thirsty
+	tcp     tcp.Conn
 }
 
 // half is a connection in SYN-RECEIVED after a passive open.
@@ -83,6 +84,7 @@ type shard struct {
 	byListener map[*Listener]uint32
 
 	dirty    []uint32
+	thirsty  []uint32 // those that found no memory for what they wrote
 	pass     []uint32
 	frags    *ip.Reassembler
 	present  presence
@@ -185,7 +187,8 @@ func (s *shard) turn() (next mono.Time, err error) {
 	}
 	s.expire()
 	s.inbox.drain()
-	if more := s.emit(); more || s.batch.Room() == nil {
+	s.quench()
+	if more := s.emit(); more || s.batch.Room() == nil || len(s.thirsty) > 0 && s.env.Memory.Free() {
 		return s.now, nil
 	}
 	return s.deadline(), nil
@@ -202,6 +205,23 @@ func (s *shard) expire() {
 	s.expireWaits()
 	if d := s.frags.Deadline(); d != 0 && mono.Time(d) <= s.now {
 		s.frags.Expire(int64(s.now))
+	}
+}
+
+// quench tells those who found no memory to write to that there may be some again.
+func (s *shard) quench() {
+	if len(s.thirsty) == 0 || !s.env.Memory.Free() {
+		return
+	}
+	list := s.thirsty
+	s.thirsty = nil
+	for _, i := range list {
+		if rec := s.conns.at(i); rec.thirsty {
+			rec.thirsty = false
+			s.flow = rec.flow
+			rec.tcp.SpaceAgain()
+			s.settle(i)
+		}
 	}
 }
 

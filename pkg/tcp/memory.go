@@ -60,6 +60,9 @@ func NewMemory(limit int) *Memory {
 	return &Memory{Limit: limit, rings: make([]ring, 1), holes: make([]holes, 1), flights: make([]flight, 1)}
 }
 
+// Free reports that there is room for another ring, of the least size.
+func (m *Memory) Free() bool { return m.Limit == 0 || m.InUse+1<<minRingLog <= m.Limit }
+
 func (m *Memory) ring(h handle) *ring { return &m.rings[h] }
 
 // ensure makes *h a ring of at least n bytes; what is in it, from the sequence number from on, is kept. It reports

@@ -127,7 +127,15 @@ func (c *Conn) Write(x *Env, p []byte) int {
 		c.set(factStarved)
 	}
 	from := c.firstText()
-	if n == 0 || !c.growSend(x, from, int(c.snd.end.Sub(from))+n) {
+	used := int(c.snd.end.Sub(from))
+	if n > 0 && !c.growSend(x, from, used+n) {
+		// Less memory serves, too: what the ring has room for, or the smallest ring.
+		if c.snd.ring == 0 && !x.Memory.ensure(&c.snd.ring, 1, from) {
+			return 0
+		}
+		n = min(n, len(x.Memory.ring(c.snd.ring).buf)-used)
+	}
+	if n == 0 {
 		return 0
 	}
 	x.Memory.ring(c.snd.ring).put(c.snd.end, p[:n])
@@ -147,6 +155,17 @@ func (c *Conn) growSend(x *Env, from seq.Num, n int) bool {
 		return false
 	}
 	return true
+}
+
+// Thirsty reports that there is room by the send buffer's size, and yet no memory for a ring. With a ring, what is in
+// it will be acknowledged, and Writable follows.
+func (c *Conn) Thirsty() bool { return c.snd.ring == 0 && c.Space() > 0 }
+
+// SpaceAgain signals Writable to a user whose Write found no memory, now that there may be some.
+func (c *Conn) SpaceAgain() {
+	if !c.is(factReleased) {
+		c.signal(Writable)
+	}
 }
 
 // WantSpace asks for Writable as soon as a third of the send buffer is free. It reports that it is so already.

@@ -208,7 +208,6 @@ func TestLittleMemory(t *testing.T) {
 
 // Writable comes though there was no memory for a ring when the user wanted to write.
 func TestWritableAfterMemory(t *testing.T) {
-	t.Skip("TODO: nothing tells the user of a connection that has nothing in flight when memory is free again")
 	o := HostOptions{}
 	o.Limits.Memory = 4096
 	p := newPair(t, o, HostOptions{})
