@@ -147,6 +147,9 @@ func astray() func([]byte, int) int {
 
 // No packet allocates: in bulk, in recovery from losses, and when it comes to the wrong queue.
 func TestTurnAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("under the race detector pools forget things at random")
+	}
 	for _, c := range []struct {
 		name  string
 		every int
@@ -160,11 +163,11 @@ func TestTurnAllocatesNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := newBench(t, c.opt, c.every)
 			to := n.transfer()
-			for range 3000 {
+			for range 1000 {
 				n.turn()
 			}
 			before := to.got
-			if a := testing.AllocsPerRun(2000, n.turn); a != 0 {
+			if a := testing.AllocsPerRun(300, n.turn); a != 0 {
 				t.Errorf("%v allocations a turn", a)
 			}
 			if to.got == before {

@@ -6,7 +6,7 @@ import (
 )
 
 var (
-	worlds  = flag.Int("worlds", 2000, "how many random worlds to run")
+	worlds  = flag.Int("worlds", defaultWorlds, "how many random worlds to run")
 	seed    = flag.Uint64("seed", 1, "the first seed")
 	verbose = flag.Bool("transcript", false, "print the transcript of every world")
 )
