@@ -134,7 +134,11 @@ func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
 		room = max(room, mss)
 	}
 	from := f.start(c.snd.una, i)
-	n := min(f.live()[i].end.Sub(from), c.frame(x), c.snd.una.Add(max(c.snd.wnd, mss)).Sub(from))
+	edge := c.snd.una.Add(max(c.snd.wnd, mss))
+	if !from.Less(edge) {
+		return false // the peer has taken back the window that it was sent into
+	}
+	n := min(f.live()[i].end.Sub(from), c.frame(x), edge.Sub(from))
 	if n > room {
 		n = room / mss * mss
 	}
@@ -150,11 +154,15 @@ func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
 	f := &x.Memory.flights[c.snd.flight]
 	pipe := c.pipe(x)
 	i := f.cut(c.snd.una, from)
-	f.cut(c.snd.una, from.Add(n))
-	f.mark(c.snd.una, i, flying)
-	s := &f.live()[i]
-	s.again = true
-	c.stamp(now, s, pipe)
+	for j := f.cut(c.snd.una, from.Add(n)); i < j; i++ {
+		s := &f.live()[i]
+		if s.fate == sacked {
+			continue
+		}
+		f.mark(c.snd.una, i, flying)
+		s.again = true
+		c.stamp(now, s, pipe)
+	}
 	c.episode.resent += n
 	c.episode.out += n
 	c.count.retransmits++
