@@ -13,7 +13,11 @@
 //
 // The files are named after the RFC: user.go is section 3.10.1 to 3.10.6, input.go is 3.10.7 with its checks in order
 // (check.go, ack.go, text.go), timeout.go is 3.10.8, output.go is what SEND and the rest leave to the sender, isn.go is
-// RFC 6528, rtt.go RFC 6298, recovery.go RFC 5681 and 6582.
+// RFC 6528, rtt.go RFC 6298, cookie.go RFC 4987, ecn.go RFC 3168.
+//
+// Losses are found in sack.go (RFC 2018, 2883, 6675) and rack.go (RFC 8985) over the scoreboard of flight.go, and
+// answered in recovery.go (RFC 6937, 5682, 3522). What is lost is a fate of spans on the scoreboard; SND.NXT never
+// goes back. A peer without SACK is treated as if each of its duplicate ACKs had selected one segment.
 //
 // # Where memory lies
 //
@@ -30,5 +34,6 @@
 // Text and FIN on a SYN are not taken, and so sent again by the peer: section 3.10.7.2 would have them queued. A FIN
 // alone is taken although the window is closed, since it takes no room. The order of the options in a SYN, the 200 ms
 // below which the retransmission time-out does not fall, the 40 ms of the delayed acknowledgment, one acknowledgment
-// for a superframe, the smallest MSS of 48 and the limit of one challenge ACK in 500 ms are Linux's.
+// for a superframe, the smallest MSS of 48 and the limit of one challenge ACK in 500 ms are Linux's. RACK's reordering
+// window also takes in how late segments have come that were thought lost, where RFC 8985 knows only of D-SACKs.
 package tcp
