@@ -38,7 +38,7 @@ func TestIdleFlowsComeBackOnAnyQueue(t *testing.T) {
 		defer theirs[i].Close()
 	}
 
-	// The kernel's time cannot be made to pass: the one wait for a time in these tests.
+	// The idleness is what is tested, and the kernel forgets by its own clock, which no test can turn.
 	idle := time.NewTimer(5 * time.Second)
 	select {
 	case <-idle.C:

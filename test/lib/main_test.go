@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,27 +84,27 @@ func random(seed uint64, n int) []byte {
 	return p
 }
 
-// inParallel runs f for 0 to n-1, width at a time, and fails the test on the errors.
+// inParallel runs f for 0 to n-1, width at a time, and fails the test on the errors; after a few it begins no more.
 func inParallel(t *testing.T, n, width int, f func(int) error) {
 	t.Helper()
-	errs := make(chan error, n)
+	var running sync.WaitGroup
+	var failed atomic.Int32
 	slots := make(chan struct{}, width)
 	for i := range n {
 		slots <- struct{}{}
-		go func() {
-			errs <- f(i)
-			<-slots
-		}()
-	}
-	failed := 0
-	for range n {
-		if err := <-errs; err != nil {
-			if failed++; failed <= 5 {
+		if failed.Load() > 4 {
+			break
+		}
+		running.Go(func() {
+			if err := f(i); err != nil {
+				failed.Add(1)
 				t.Error(err)
 			}
-		}
+			<-slots
+		})
 	}
-	if failed > 0 {
-		t.Fatalf("%d of %d failed", failed, n)
+	running.Wait()
+	if failed.Load() > 0 {
+		t.FailNow()
 	}
 }
