@@ -13,6 +13,9 @@ import (
 //	| period | MSS  | keyed hash of it all    |
 //	+--------+------+-------------------------+
 //
+// Nothing is kept, so nothing tells that a cookie has been used: a late segment of a connection that is over, if it
+// begins right after the SYN, opens it again, until the cookie is too old. So it is with all cookies.
+//
 // What has no room there (window scale, SACK) is in the lowest bits of our timestamp, which the peer echoes; without
 // timestamps it is not offered.
 

@@ -345,6 +345,9 @@ func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
 // buffer has no room for rounding up (RFC 7323 section 2.4): rounding up at every small segment would let the edge creep
 // on for ever, though nobody reads.
 func (c *Conn) advertise() uint16 {
+	if !c.is(factSynAcked) { // what the SYN has promised, and no more: a packed half-open knows only that
+		return uint16(c.rcv.adv.Sub(c.rcv.nxt) >> c.rcv.scale)
+	}
 	edge := c.edge()
 	if step := edge - c.rcv.adv; int32(step) < 0 || uint32(step) < min(c.rcv.buf/2, uint32(c.rcv.mss)) {
 		edge = c.rcv.adv
