@@ -6,6 +6,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
 // Random is a world of chance: hosts, paths, and users with their plans.
@@ -43,6 +44,8 @@ func (r *Random) drawHosts() {
 		t := tcp.Defaults()
 		t.Timestamps, t.WindowScale, t.SACK = rnd.IntN(2) == 0, rnd.IntN(4) != 0, rnd.IntN(2) == 0
 		t.NoDelay = rnd.IntN(4) == 0
+		t.ECN = tcp.ECN(rnd.IntN(3))
+		t.Congestion, _ = cc.ByName(cc.Names()[rnd.IntN(len(cc.Names()))])
 		if rnd.IntN(3) == 0 {
 			t.SendBufferMax, t.ReceiveBufferMax = 0, 0
 			t.SendBuffer, t.ReceiveBuffer = 256+rnd.IntN(1<<(4+rnd.IntN(14))), 2048+rnd.IntN(1<<(4+rnd.IntN(14)))
