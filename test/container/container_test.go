@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 const (
@@ -28,7 +30,7 @@ const (
 // TestImage builds the Dockerfile without a network, runs the image with --privileged and nothing else, and curls
 // it across a router, from another network namespace.
 func TestImage(t *testing.T) {
-	need(t, "podman", "runc", "ip", "curl", "go")
+	space.Need(t, "podman", "runc", "ip", "curl", "go")
 	if testing.Short() {
 		t.Skip("too big for -short")
 	}
@@ -50,23 +52,6 @@ func TestImage(t *testing.T) {
 	log.await(t, `"counters"`)
 	if out := command(t, patience, "ip", "-n", host, "-brief", "link"); strings.Contains(out, "tcpd0") {
 		t.Errorf("the device is still there:\n%s", out)
-	}
-}
-
-// need skips the test without root; a missing tool skips it too, but fails it in CI, where nobody reads of skips.
-func need(t *testing.T, tools ...string) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root for a TUN")
-	}
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err == nil {
-			continue
-		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needs %s", tool)
-		}
-		t.Skipf("needs %s", tool)
 	}
 }
 

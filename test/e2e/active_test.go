@@ -13,6 +13,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 	"github.com/tcpd-project/tcpd/pkg/tun"
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestManyOpenedByUs: 10,000 connections that we opened are idle until the device has forgotten which queue each
@@ -42,7 +43,7 @@ func TestManyOpenedByUs(t *testing.T) {
 		accepted <- nil
 	}()
 	ours := make([]*socket.Conn, crowd)
-	inParallel(t, crowd, 64, func(i int) (err error) {
+	space.InParallel(t, crowd, 64, func(i int) (err error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		ours[i], err = (&socket.Dialer{Stack: st}).DialAddr(ctx, remote)
@@ -59,7 +60,7 @@ func TestManyOpenedByUs(t *testing.T) {
 			t.Fatalf("connection %d, the kernel's end: %v", i, err)
 		}
 	}
-	inParallel(t, crowd, 64, func(i int) error {
+	space.InParallel(t, crowd, 64, func(i int) error {
 		got := make([]byte, text)
 		ours[i].SetReadDeadline(deadline())
 		if _, err := io.ReadFull(ours[i], got); err != nil {
@@ -81,10 +82,10 @@ func TestManyOpenedByUs(t *testing.T) {
 }
 
 // startStack runs a stack of the library's on a device of two queues, as a program that embeds it does.
-func startStack(t *testing.T, s *space) *stack.Stack {
+func startStack(t *testing.T, s *netspace) *stack.Stack {
 	t.Helper()
 	var dev *tun.Tun
-	err := s.inside(func() (err error) {
+	err := s.Inside(func() (err error) {
 		dev, err = tun.Open(tun.Config{Name: device, Host: netip.MustParsePrefix(hostIP + "/24"), Queues: 2})
 		return err
 	})

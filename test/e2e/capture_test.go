@@ -36,7 +36,7 @@ type capture struct {
 }
 
 // startCapture starts tshark and returns once it sees packets: it shows its first ping.
-func startCapture(t *testing.T, s *space) *capture {
+func startCapture(t *testing.T, s *netspace) *capture {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -46,7 +46,7 @@ func startCapture(t *testing.T, s *space) *capture {
 	out := must[io.ReadCloser](t)(cmd.StdoutPipe())
 	complaint := &output{}
 	cmd.Stderr = complaint
-	if err := s.start(cmd); err != nil {
+	if err := s.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	c := &capture{t: t, shots: make(chan shot, 1<<16)}

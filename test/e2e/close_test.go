@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestClientClosesFirst: RFC 9293 Figure 12 from the passive side.
@@ -91,7 +93,7 @@ func TestNetcatHalfClose(t *testing.T) {
 	var back bytes.Buffer
 	complaint := &output{}
 	cmd.Stdout, cmd.Stderr = &back, complaint
-	if err := s.start(cmd); err != nil {
+	if err := s.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
@@ -211,7 +213,7 @@ func reuseAddr(_, _ string, raw syscall.RawConn) (err error) {
 }
 
 // dialAgain dials from a port that the kernel may not have let go of yet: the ACK of its FIN is on the way.
-func dialAgain(t *testing.T, s *space, d net.Dialer, addr string) *net.TCPConn {
+func dialAgain(t *testing.T, s *netspace, d net.Dialer, addr string) *net.TCPConn {
 	t.Helper()
 	for late := time.Now().Add(patience); ; {
 		c, err := s.dial(d, addr)
@@ -248,7 +250,7 @@ func TestUDPRefused(t *testing.T) {
 	s := newSpace(t)
 	startDaemon(t, s)
 	var c net.Conn
-	err := s.inside(func() (err error) {
+	err := s.Inside(func() (err error) {
 		c, err = net.Dial("udp4", service(9999))
 		return err
 	})
@@ -272,11 +274,11 @@ func TestCrowd(t *testing.T) {
 	s := newSpace(t)
 	d := startDaemon(t, s)
 	conns := make([]*net.TCPConn, crowd)
-	inParallel(t, crowd, 32, func(i int) (err error) {
+	space.InParallel(t, crowd, 32, func(i int) (err error) {
 		conns[i], err = s.dial(net.Dialer{}, service(echoPort))
 		return err
 	})
-	inParallel(t, crowd, crowd, func(i int) error {
+	space.InParallel(t, crowd, crowd, func(i int) error {
 		defer conns[i].Close()
 		conns[i].SetDeadline(time.Now().Add(time.Minute))
 		if err := roundTrip(conns[i], payload(uint64(i), 1+i*64)); err != nil {
@@ -292,31 +294,6 @@ func TestCrowd(t *testing.T) {
 	for _, c := range conns {
 		d.waitState(name(c), "CLOSED")
 		d.checkPath(name(c), passiveOpen, peerCloses)
-	}
-}
-
-// inParallel runs f for 0 to n-1, width at a time, and fails the test on the errors.
-func inParallel(t *testing.T, n, width int, f func(int) error) {
-	t.Helper()
-	errs := make(chan error, n)
-	slots := make(chan struct{}, width)
-	for i := range n {
-		slots <- struct{}{}
-		go func() {
-			errs <- f(i)
-			<-slots
-		}()
-	}
-	failed := 0
-	for range n {
-		if err := <-errs; err != nil {
-			if failed++; failed <= 5 {
-				t.Error(err)
-			}
-		}
-	}
-	if failed > 0 {
-		t.Fatalf("%d of %d failed", failed, n)
 	}
 }
 

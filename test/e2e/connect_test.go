@@ -18,7 +18,7 @@ type connect struct {
 
 const connectIP = "10.8.0.2"
 
-func startConnect(t *testing.T, s *space, l net.Listener, stdin io.Reader, args ...string) *connect {
+func startConnect(t *testing.T, s *netspace, l net.Listener, stdin io.Reader, args ...string) *connect {
 	t.Helper()
 	args = append([]string{"connect", "--device", "tcpdc0", "--host", "10.8.0.1/24", "--addr", connectIP,
 		"--log-level", "debug", "--msl", "1s"}, args...)
@@ -54,7 +54,7 @@ func (c *connect) finish() {
 	if code := c.exitCode(); code != 0 {
 		c.t.Errorf("exit code %d", code)
 	}
-	if c.space.hasDevice("tcpdc0") {
+	if c.space.HasDevice("tcpdc0") {
 		c.t.Error("the temporary device is still there")
 	}
 	c.log.checkChains(c.t)
@@ -126,7 +126,7 @@ func TestConnectRefused(t *testing.T) {
 	if log := c.log.tail(10); !strings.Contains(log, "connection refused") {
 		t.Errorf("it does not say why:\n%s", log)
 	}
-	if s.hasDevice("tcpdc0") {
+	if s.HasDevice("tcpdc0") {
 		t.Error("the temporary device is still there")
 	}
 }

@@ -30,7 +30,7 @@ const (
 // daemon is a running tcpd, or one that has run.
 type daemon struct {
 	t      *testing.T
-	space  *space
+	space  *netspace
 	cmd    *exec.Cmd
 	log    *journal
 	exited chan struct{}
@@ -39,7 +39,7 @@ type daemon struct {
 }
 
 // startDaemon runs the daemon with two queues and a debug log until the test ends, and returns when it is ready.
-func startDaemon(t *testing.T, s *space, args ...string) *daemon {
+func startDaemon(t *testing.T, s *netspace, args ...string) *daemon {
 	t.Helper()
 	d := launch(t, s, append([]string{"run", "--device", device, "--host", hostIP + "/24", "--addr", daemonIP,
 		"--queues", "2", "--log-level", "debug"}, args...)...)
@@ -52,12 +52,12 @@ func startDaemon(t *testing.T, s *space, args ...string) *daemon {
 }
 
 // launch starts the binary in the namespace and follows its log.
-func launch(t *testing.T, s *space, args ...string) *daemon {
+func launch(t *testing.T, s *netspace, args ...string) *daemon {
 	t.Helper()
 	return launchCommand(t, s, exec.Command(tcpd, args...))
 }
 
-func launchCommand(t *testing.T, s *space, cmd *exec.Cmd) *daemon {
+func launchCommand(t *testing.T, s *netspace, cmd *exec.Cmd) *daemon {
 	t.Helper()
 	d := &daemon{t: t, space: s, log: newJournal(), exited: make(chan struct{}), cmd: cmd}
 	r, w, err := os.Pipe()
@@ -65,7 +65,7 @@ func launchCommand(t *testing.T, s *space, cmd *exec.Cmd) *daemon {
 		t.Fatal(err)
 	}
 	d.cmd.Stderr = w
-	if err := s.start(d.cmd); err != nil {
+	if err := s.Start(d.cmd); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
@@ -107,7 +107,7 @@ func (d *daemon) stopWith(sig syscall.Signal) {
 		d.t.Errorf("after %v: %v", sig, err)
 		return
 	}
-	if d.space.hasDevice(device) {
+	if d.space.HasDevice(device) {
 		d.t.Errorf("%s is still there after %v", device, sig)
 	}
 	d.log.checkChains(d.t)

@@ -237,7 +237,7 @@ type victims struct {
 }
 
 // newVictims opens connections that have echoed once, so that the wire shows where each stands.
-func newVictims(t *testing.T, s *space, d *daemon, n int) *victims {
+func newVictims(t *testing.T, s *netspace, d *daemon, n int) *victims {
 	t.Helper()
 	v := &victims{wire: openWire(t, s), last: make([]segment, n), index: map[netip.AddrPort]int{}, done: make(chan struct{})}
 	for i := range n {

@@ -88,7 +88,7 @@ func TestCurlBig(t *testing.T) {
 	complaint := &output{}
 	cmd.Stderr = complaint
 	body := must[io.ReadCloser](t)(cmd.StdoutPipe())
-	if err := s.start(cmd); err != nil {
+	if err := s.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	got := must[string](t)(hashOf(body, bigBody()+1))

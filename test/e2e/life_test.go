@@ -38,7 +38,7 @@ func TestKilled(t *testing.T) {
 	d := startDaemon(t, s)
 	s.command("curl", "-sS", "http://"+daemonIP+"/hello")
 	d.once.Do(d.kill)
-	if s.hasDevice(device) {
+	if s.HasDevice(device) {
 		t.Fatal("the device is still there after kill -9")
 	}
 	startDaemon(t, s)
@@ -78,7 +78,7 @@ func TestAddressTaken(t *testing.T) {
 	if log := second.log.tail(10); !strings.Contains(log, hostIP) || !mentionsAny(log, "in use", "busy", "already") {
 		t.Errorf("it does not say that %s is in use:\n%s", hostIP, log)
 	}
-	if s.hasDevice("tcpd1") {
+	if s.HasDevice("tcpd1") {
 		t.Error("its device is still there")
 	}
 }
@@ -120,10 +120,10 @@ func TestUnprivileged(t *testing.T) {
 }
 
 // bindTUN gives the space a /dev/net/tun of its own with that mode.
-func bindTUN(t *testing.T, s *space, mode uint32) {
+func bindTUN(t *testing.T, s *netspace, mode uint32) {
 	t.Helper()
 	node := filepath.Join(t.TempDir(), "tun")
-	err := s.do(func() error {
+	err := s.Do(func() error {
 		if err := unix.Mknod(node, unix.S_IFCHR|mode, int(unix.Mkdev(10, 200))); err != nil {
 			return err
 		}

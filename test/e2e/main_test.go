@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 var (
@@ -58,22 +60,8 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// need skips the test without root; a missing tool skips it too, but fails it in CI, where nobody reads of skips.
-func need(t *testing.T, tools ...string) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root for a TUN")
-	}
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err == nil {
-			continue
-		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("needs %s", tool)
-		}
-		t.Skipf("needs %s", tool)
-	}
-}
+// A short name for what nearly every test begins with.
+var need = space.Need
 
 // big leaves a test out of -short runs.
 func big(t *testing.T) {

@@ -2,59 +2,34 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
-	"runtime"
-	"syscall"
 	"testing"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
-// space is a network namespace without a name, kept by one thread. Processes are children of that thread and die
-// with it, and the namespace goes with the last of them: even a test binary that panics leaves nothing.
-type space struct {
-	t    *testing.T
-	path string // names the namespace for another process
-	file *os.File
-	work chan func()
+// netspace is a namespace with a /sys that shows it.
+type netspace struct {
+	*space.Space
+	t *testing.T
 }
 
-func newSpace(t *testing.T) *space {
+func newSpace(t *testing.T) *netspace {
 	t.Helper()
-	s := &space{t: t, work: make(chan func())}
-	made := make(chan error)
-	go s.keep(made)
-	if err := <-made; err != nil {
+	s, err := space.New(t, mountSys)
+	if err != nil {
 		t.Fatalf("network namespace: %v", err)
 	}
-	t.Cleanup(func() {
-		s.file.Close()
-		close(s.work)
-	})
-	return s
+	return &netspace{s, t}
 }
 
-// keep makes the namespace and runs what it is given within. The thread is never unlocked, so it ends with keep.
-func (s *space) keep(made chan<- error) {
-	runtime.LockOSThread()
-	err := s.make()
-	made <- err
-	if err != nil {
-		return
-	}
-	for f := range s.work {
-		f()
-	}
-}
-
-// make gives the thread a network of its own, and a /sys that shows it.
-func (s *space) make() error {
-	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+// mountSys gives the calling thread mounts of its own, with a /sys that shows its network.
+func mountSys() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return fmt.Errorf("unshare: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -63,53 +38,17 @@ func (s *space) make() error {
 	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
 		return fmt.Errorf("mount sysfs: %w", err)
 	}
-	s.path = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
-	var err error
-	if s.file, err = os.Open(s.path); err != nil {
-		return err
-	}
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return err
-	}
-	return netlink.LinkSetUp(lo)
-}
-
-// do runs f on the keeper's thread.
-func (s *space) do(f func() error) error {
-	done := make(chan error, 1)
-	s.work <- func() { done <- f() }
-	return <-done
-}
-
-// inside runs f in the namespace on a thread of its own, which ends with it.
-func (s *space) inside(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if err := unix.Setns(int(s.file.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- err
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
-// start starts a process in the namespace; it is killed when the keeper's thread ends.
-func (s *space) start(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return s.do(cmd.Start)
+	return nil
 }
 
 // output runs a command to its end and returns what it wrote to stdout and stderr.
-func (s *space) output(name string, args ...string) (string, error) {
+func (s *netspace) output(name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	out := &output{}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := s.start(cmd); err != nil {
+	if err := s.Start(cmd); err != nil {
 		return "", err
 	}
 	err := cmd.Wait()
@@ -117,7 +56,7 @@ func (s *space) output(name string, args ...string) (string, error) {
 }
 
 // command is output for a command that must succeed.
-func (s *space) command(name string, args ...string) string {
+func (s *netspace) command(name string, args ...string) string {
 	s.t.Helper()
 	out, err := s.output(name, args...)
 	if err != nil {
@@ -127,9 +66,9 @@ func (s *space) command(name string, args ...string) string {
 }
 
 // dial connects the kernel's TCP to addr.
-func (s *space) dial(d net.Dialer, addr string) (*net.TCPConn, error) {
+func (s *netspace) dial(d net.Dialer, addr string) (*net.TCPConn, error) {
 	var conn net.Conn
-	err := s.inside(func() (err error) {
+	err := s.Inside(func() (err error) {
 		ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 		defer cancel()
 		conn, err = d.DialContext(ctx, "tcp4", addr)
@@ -142,9 +81,9 @@ func (s *space) dial(d net.Dialer, addr string) (*net.TCPConn, error) {
 }
 
 // listen opens a listener of the kernel's TCP.
-func (s *space) listen(addr string) (*net.TCPListener, error) {
+func (s *netspace) listen(addr string) (*net.TCPListener, error) {
 	var l net.Listener
-	err := s.inside(func() (err error) {
+	err := s.Inside(func() (err error) {
 		l, err = net.Listen("tcp4", addr)
 		return err
 	})
@@ -153,18 +92,4 @@ func (s *space) listen(addr string) (*net.TCPListener, error) {
 	}
 	s.t.Cleanup(func() { l.Close() })
 	return l.(*net.TCPListener), nil
-}
-
-// hasDevice tells whether the namespace has a device of that name.
-func (s *space) hasDevice(name string) bool {
-	s.t.Helper()
-	err := s.inside(func() error {
-		_, err := netlink.LinkByName(name)
-		return err
-	})
-	var missing netlink.LinkNotFoundError
-	if err != nil && !errors.As(err, &missing) {
-		s.t.Fatal(err)
-	}
-	return err == nil
 }

@@ -21,10 +21,10 @@ type wire struct {
 	buf  [1 << 16]byte
 }
 
-func openWire(t *testing.T, s *space) *wire {
+func openWire(t *testing.T, s *netspace) *wire {
 	t.Helper()
 	w := &wire{t: t}
-	err := s.inside(func() error {
+	err := s.Inside(func() error {
 		link, err := netlink.LinkByName(device)
 		if err != nil {
 			return err

@@ -51,7 +51,7 @@ const (
 
 var crowdNet = netip.MustParsePrefix("10.128.0.0/9")
 
-func newCrowd(t *testing.T, s *space, n int, server netip.AddrPort) *crowd {
+func newCrowd(t *testing.T, s *netspace, n int, server netip.AddrPort) *crowd {
 	t.Helper()
 	return &crowd{wire: openWire(t, s, "crowd0", crowdNet), server: server, clients: make([]client, n)}
 }

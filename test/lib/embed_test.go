@@ -15,6 +15,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/socket"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tun"
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestDescriptorOfTheEmbedder: a program that has opened and configured its TUN itself gives its descriptor to a
@@ -42,7 +43,7 @@ func TestDescriptorOfTheEmbedder(t *testing.T) {
 			ours.Close()
 			theirs.Close()
 			stopStack(t, st)
-			if s.hasDevice("mine") {
+			if s.HasDevice("mine") {
 				t.Error("the device is left")
 			}
 			if err := unix.Close(fd); err == nil {
@@ -73,7 +74,7 @@ func TestManyStacks(t *testing.T) {
 	talks := everyPair(t, s, hosts[:])
 	round := func(seed uint64) {
 		t.Helper()
-		inParallel(t, len(talks), len(talks), func(i int) error {
+		space.InParallel(t, len(talks), len(talks), func(i int) error {
 			k := talks[i]
 			if err := carryBoth(k.ends[0], k.ends[1], random(seed, 256<<10), random(seed+uint64(i), 256<<10)); err != nil {
 				return fmt.Errorf("%v to %v: %w", k.ends[0].LocalAddr(), k.ends[0].RemoteAddr(), err)
@@ -122,7 +123,7 @@ type talk struct {
 }
 
 // everyPair connects the kernel and each host to each host, themselves too.
-func everyPair(t *testing.T, s *space, hosts []*host) (talks []talk) {
+func everyPair(t *testing.T, s *netspace, hosts []*host) (talks []talk) {
 	t.Helper()
 	for _, h := range hosts {
 		at := addrPort(h.addr, 80)

@@ -98,7 +98,7 @@ func secrets() (s [2]tcp.Secret) {
 }
 
 // startHost makes a host that is closed with the test, and leaves nothing.
-func startHost(t *testing.T, s *space, p plan) *host {
+func startHost(t *testing.T, s *netspace, p plan) *host {
 	t.Helper()
 	var h *host
 	s.must(func() (err error) {
@@ -110,13 +110,13 @@ func startHost(t *testing.T, s *space, p plan) *host {
 }
 
 // close ends the host, and looks for what must not be left.
-func (h *host) close(t *testing.T, s *space) {
+func (h *host) close(t *testing.T, s *netspace) {
 	t.Helper()
 	stopStack(t, h.Stack)
 	if err := h.dev.Close(); err != nil {
 		t.Error(err)
 	}
-	if s.hasDevice(h.dev.Name()) {
+	if s.HasDevice(h.dev.Name()) {
 		t.Errorf("%s is left", h.dev.Name())
 	}
 }

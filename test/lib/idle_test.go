@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestIdleFlowsComeBackOnAnyQueue: 10,000 connections that we opened are more than the device remembers the queues
@@ -26,7 +27,7 @@ func TestIdleFlowsComeBackOnAnyQueue(t *testing.T) {
 	l := s.listen(addrPort(kernelIP, 8000))
 	ours, theirs := make([]*socket.Conn, crowd), make([]net.Conn, crowd)
 	accepted := acceptAll(l, crowd)
-	inParallel(t, crowd, 64, func(i int) (err error) {
+	space.InParallel(t, crowd, 64, func(i int) (err error) {
 		ours[i], err = h.dial(addrPort(ourIP, 0), addrPort(kernelIP, 8000))
 		return err
 	})
@@ -50,7 +51,7 @@ func TestIdleFlowsComeBackOnAnyQueue(t *testing.T) {
 			t.Fatalf("connection %d, the kernel's end: %v", i, err)
 		}
 	}
-	inParallel(t, crowd, 64, func(i int) error {
+	space.InParallel(t, crowd, 64, func(i int) error {
 		got := make([]byte, text)
 		if err := ours[i].SetReadDeadline(deadline()); err != nil {
 			return err

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,29 +80,4 @@ func random(seed uint64, n int) []byte {
 	p := make([]byte, n)
 	_, _ = rand.NewChaCha8(key).Read(p) // never fails
 	return p
-}
-
-// inParallel runs f for 0 to n-1, width at a time, and fails the test on the errors; after a few it begins no more.
-func inParallel(t *testing.T, n, width int, f func(int) error) {
-	t.Helper()
-	var running sync.WaitGroup
-	var failed atomic.Int32
-	slots := make(chan struct{}, width)
-	for i := range n {
-		slots <- struct{}{}
-		if failed.Load() > 4 {
-			break
-		}
-		running.Go(func() {
-			if err := f(i); err != nil {
-				failed.Add(1)
-				t.Error(err)
-			}
-			<-slots
-		})
-	}
-	running.Wait()
-	if failed.Load() > 0 {
-		t.FailNow()
-	}
 }

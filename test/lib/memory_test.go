@@ -76,14 +76,14 @@ type server struct {
 	out *json.Decoder
 }
 
-func startServer(t *testing.T, s *space) *server {
+func startServer(t *testing.T, s *netspace) *server {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), roleVar+"=echo")
 	cmd.Stderr = os.Stderr
 	in := must[io.WriteCloser](t)(cmd.StdinPipe())
 	out := must[io.ReadCloser](t)(cmd.StdoutPipe())
-	if err := s.start(cmd); err != nil {
+	if err := s.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

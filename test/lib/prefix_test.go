@@ -13,10 +13,11 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/socket"
 	"github.com/tcpd-project/tcpd/pkg/tun"
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // everywhere is a host that has every address of a prefix, which the kernel routes to it.
-func everywhere(t *testing.T, s *space, prefix netip.Prefix) *host {
+func everywhere(t *testing.T, s *netspace, prefix netip.Prefix) *host {
 	t.Helper()
 	return startHost(t, s, plan{tun: tun.Config{Routes: []netip.Prefix{prefix}}, addrs: []netip.Prefix{prefix}})
 }
@@ -60,7 +61,7 @@ func TestEveryAddressOfAPrefix(t *testing.T) {
 			answering := make(chan error, 1)
 			go func() { answering <- tellLocalAddr(l) }()
 			called := addresses(prefix, 1, 500)
-			inParallel(t, len(called), 16, func(i int) error {
+			space.InParallel(t, len(called), 16, func(i int) error {
 				at := addrPort(called[i], uint16(1+i*131))
 				c, err := s.dial(at)
 				if err != nil {

@@ -17,7 +17,7 @@ const farDevice = "far0"
 var farIP = netip.MustParseAddr("10.8.0.2")
 
 // farAway is a namespace behind s, whose kernel routes. The wire between takes packets of mtu bytes.
-func farAway(t *testing.T, s *space, mtu int) *space {
+func farAway(t *testing.T, s *netspace, mtu int) *netspace {
 	t.Helper()
 	far := newSpace(t)
 	s.forward()
@@ -109,7 +109,7 @@ func TestTooBigComesOnAnotherQueue(t *testing.T) {
 }
 
 // join connects us, from a local port, to the kernel's TCP far away.
-func (h *host) join(t *testing.T, far *space, port uint16) (*socket.Conn, net.Conn) {
+func (h *host) join(t *testing.T, far *netspace, port uint16) (*socket.Conn, net.Conn) {
 	t.Helper()
 	at := addrPort(farIP, 8000)
 	ours, theirs := meet(t, far.listen(at), h.dialer(addrPort(h.addr, port), at))

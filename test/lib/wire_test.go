@@ -47,7 +47,7 @@ type wire struct {
 	out  [2048]byte
 }
 
-func openWire(t *testing.T, s *space, name string, network netip.Prefix) *wire {
+func openWire(t *testing.T, s *netspace, name string, network netip.Prefix) *wire {
 	t.Helper()
 	w := &wire{t: t}
 	s.must(func() error {
