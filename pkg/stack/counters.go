@@ -83,7 +83,7 @@ func (s *Stack) Counters(shard int) Counters {
 		c.Fragments = sh.frags.Stats()
 	}
 	if !s.Do(shard, read) {
-		s.running.Wait()
+		<-sh.over // nobody writes them any more
 		read()
 	}
 	return c

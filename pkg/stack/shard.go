@@ -89,6 +89,7 @@ type shard struct {
 	frags    *ip.Reassembler
 	present  presence
 	inbox    inbox
+	over     chan struct{} // closed when run has returned
 	stopping atomic.Bool
 	forwards atomic.Int32 // packets on their way here from other shards
 	counters Counters
@@ -108,7 +109,7 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 	n := len(s.cfg.Link.Queues)
 	sh := &shard{
 		stack: s, id: id, dev: dev, batch: link.NewBatch(), owners: make([]owner, 1), byListener: map[*Listener]uint32{},
-		frags: ip.NewReassembler(s.cfg.Limits.Fragments/n, int64(fragmentTimeout)), present: newPresence(),
+		frags: ip.NewReassembler(s.cfg.Limits.Fragments/n, int64(fragmentTimeout)), present: newPresence(), over: make(chan struct{}),
 	}
 	sh.env = tcp.Env{
 		Settings: []tcp.Settings{s.cfg.TCP}, Memory: tcp.NewMemory(s.cfg.Limits.Memory / n),

@@ -127,6 +127,7 @@ func (s *Stack) Start() {
 	s.started.Store(true)
 	for _, sh := range s.shards {
 		s.running.Go(func() {
+			defer close(sh.over)
 			if err := sh.run(); err != nil {
 				s.fatal <- err
 			}
@@ -182,8 +183,9 @@ func (s *Stack) ours(a ip.Addr) bool {
 	return false
 }
 
-// Do runs f on the shard and waits until it has run. It reports false when the stack has been closed. It must not be
-// called on a shard. In a stack that was not started f runs at once.
+// Do runs f on the shard and waits until it has run. It reports false, and f does not run, when the stack has been
+// closed or the shard has lost its device. It must not be called on a shard. In a stack that was not started f runs at
+// once.
 func (s *Stack) Do(shard int, f func()) bool {
 	if !s.started.Load() {
 		f()
@@ -197,7 +199,12 @@ func (s *Stack) Do(shard int, f func()) bool {
 	select {
 	case <-done:
 		return true
-	case <-s.ended:
+	case <-sh.over:
+	}
+	select {
+	case <-done: // the shard's last task, perhaps
+		return true
+	default:
 		return false
 	}
 }

@@ -53,8 +53,12 @@ func (n *bench) host(l *link.Link, a netip.Addr) *stack.Stack {
 }
 
 func (n *bench) hostWith(l *link.Link, a netip.Addr, t tcp.Settings, limits stack.Limits) *stack.Stack {
+	return n.hostNow(l, a, t, limits, func() mono.Time { return n.now })
+}
+
+func (n *bench) hostNow(l *link.Link, a netip.Addr, t tcp.Settings, limits stack.Limits, now func() mono.Time) *stack.Stack {
 	s, err := stack.New(stack.Config{
-		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(a, 32)}, Strict: true, Now: func() mono.Time { return n.now },
+		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(a, 32)}, Strict: true, Now: now,
 		TCP: t, Limits: limits,
 		Secrets: [2]tcp.Secret{{1, uint64(a.As4()[3])}, {3, 4}},
 	})
