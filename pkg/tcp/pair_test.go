@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/tcpd-project/tcpd/pkg/mono"
-	"github.com/tcpd-project/tcpd/pkg/seq"
 )
 
 // end is one end of a pair: a connection with its environment.
@@ -152,5 +151,3 @@ func (p *pair) flags() (f []Flags) {
 	}
 	return f
 }
-
-var _ = seq.Num(0)

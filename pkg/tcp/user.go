@@ -13,7 +13,6 @@ type Open struct {
 	Profile    uint8   // index into Env.Settings
 	ISS        seq.Num // initial send sequence number (section 3.4.1)
 	TSOffset   uint32  // of the timestamp clock
-	SendMSS    uint16  // most text of a segment that the way allows, options not yet taken off; 0: by the device's MTU
 	Superframe uint16  // largest superframe in payload bytes; 0: as large as the device takes
 }
 
@@ -30,9 +29,6 @@ func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	c.snd.iss, c.snd.una, c.snd.nxt = o.ISS, o.ISS, o.ISS
 	c.snd.end, c.snd.recover = o.ISS+1, o.ISS
 	c.snd.buf, c.snd.frame, c.snd.mss = uint32(s.SendBuffer), o.Superframe, uint16(x.MTU-40)
-	if o.SendMSS != 0 {
-		c.snd.mss = min(c.snd.mss, o.SendMSS)
-	}
 	c.rcv.buf, c.rcv.mss, c.rcv.quick = uint32(s.ReceiveBuffer), uint16(x.MTU-40), 16
 	c.rcv.scale = windowScale(s)
 	c.ts.offset = o.TSOffset
