@@ -37,6 +37,9 @@ func (r *receiver) segment(from, to int, val uint32) *Segment {
 	return g
 }
 
+// at is where the n-th segment of a full MSS begins.
+func (r *receiver) at(n int) seq.Num { return r.from.Add(uint32(n) * uint32(r.c.rcv.mss)) }
+
 // answers is what is sent now.
 func (r *receiver) answers() []Segment {
 	var list []Segment
