@@ -54,8 +54,8 @@ func (BBR) Name() string { return "bbr" }
 // Open paces the initial window as if the RTT were 1 ms, until the first ACK tells better.
 func (BBR) Open(w *Window, now mono.Time) {
 	w.Cwnd, w.Ssthresh, w.Owns = InitialWindow(w.MSS), unknown, true
-	s := bbr{mode: startup, minRTTAt: now, ackEpoch: now}
-	w.Pacing = s.pacing(mulDiv(uint64(w.Cwnd), uint64(mono.Second), uint64(firstRTT)), highGain)
+	s := bbr{mode: startup, minRTTAt: now, clusters: clusters{epoch: now}}
+	w.Pacing = firstPace(w, firstRTT, highGain)
 	s.save(w)
 }
 
@@ -63,7 +63,7 @@ func (BBR) Open(w *Window, now mono.Time) {
 func (BBR) Ack(w *Window, now mono.Time, a *Ack) {
 	s := loadBBR(w)
 	s.updateRate(a)
-	s.updateAggregation(w, now, a)
+	s.clusters.update(w, now, a, s.rate(), s.full(), s.idle)
 	s.updatePhase(w, now, a)
 	s.checkFull(a)
 	s.checkDrain(w, now, a)
@@ -141,10 +141,9 @@ func (s *bbr) checkDrain(w *Window, now mono.Time, a *Ack) {
 }
 
 // enterProbeBW begins anywhere in the cycle but in the phase that drains, so that connections do not probe in step.
-// There is no chance here to draw from; the time serves, its bits well mixed.
 func (s *bbr) enterProbeBW(now mono.Time) {
 	s.mode, s.stamp = probeBW, now
-	s.phase = uint8(uint64(now) * 0x9e3779b97f4a7c15 >> 32 % 7)
+	s.phase = uint8(chance(now, 7))
 	if s.phase >= probeDown {
 		s.phase++
 	}
@@ -217,16 +216,12 @@ func (s *bbr) leaveProbeRTT(w *Window, now mono.Time) {
 func (s *bbr) setPacing(w *Window, a *Ack) {
 	if !s.timed && a.SRTT > 0 {
 		s.timed = true
-		w.Pacing = max(s.pacing(mulDiv(uint64(w.Cwnd), uint64(mono.Second), uint64(a.SRTT)), highGain), 1)
+		w.Pacing = firstPace(w, a.SRTT, highGain)
 	}
 	gain, _ := s.gains()
-	if rate := s.pacing(s.rate(), gain); rate > 0 && (s.full() || rate > w.Pacing) {
+	if rate := paceAt(s.rate(), gain); rate > 0 && (s.full() || rate > w.Pacing) {
 		w.Pacing = rate
 	}
-}
-
-func (s *bbr) pacing(rate, gain uint64) uint64 {
-	return min(mulDiv(rate, gain*margin, unit*unit), largestRate)
 }
 
 // setCwnd lets cwnd follow what is delivered up to the target, which is some BDPs.
@@ -280,7 +275,7 @@ func (s *bbr) restIdle(w *Window, a *Ack) {
 		return
 	}
 	s.idle = true
-	if rate := s.pacing(s.rate(), unit); s.mode == probeBW && rate > 0 {
+	if rate := paceAt(s.rate(), unit); s.mode == probeBW && rate > 0 {
 		w.Pacing = rate
 	}
 }
