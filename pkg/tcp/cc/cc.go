@@ -33,7 +33,7 @@ type Window struct {
 type Ack struct {
 	Bytes   uint32        // newly acknowledged by SND.UNA, bytes
 	New     uint32        // newly delivered: by SND.UNA and by SACK, bytes
-	Lost    uint32        // newly found lost, bytes
+	Lost    uint32        // newly found lost, by the reordering timer since the last acknowledgment, too, bytes
 	Flight  uint32        // in flight now, after it, bytes
 	Prior   uint32        // in flight before it, bytes
 	RTT     mono.Duration // of the latest segment that it acknowledges; 0: not measured
@@ -43,13 +43,23 @@ type Ack struct {
 	Loss    bool          // in recovery, or slowing down for ECN marks
 	Round   bool          // it is the first of a new round trip: what was sent after the last such has come back
 	Unpaced bool          // nothing spreads over time what cwnd lets out
+	Repair  bool          // after a time-out, until what was sent before it is acknowledged
+	NoSACK  bool          // the peer reports no selective acknowledgments: one loss a round trip is all that shows
 
-	// The delivery rate sample (draft-ietf-ccwg-bbr section 4.1.2): Sampled bytes were delivered within Interval,
-	// up to this acknowledgment. Interval is 0 where there is no sample.
+	// The delivery rate sample (draft-ietf-ccwg-bbr section 4.1.2) is of the segment sent last among those newly
+	// delivered: Sampled bytes were delivered since it was sent, up to this acknowledgment, within Interval. Interval
+	// is 0 where that says nothing of a rate; Sampled is 0 where nothing is newly delivered.
 	Sampled    uint32
 	Interval   mono.Duration
 	AppLimited bool   // the sample was taken while the application had too little to send
 	Delivered  uint64 // bytes delivered over the connection's life
+	TxInFlight uint32 // in flight when the sampled segment had been sent, it included, bytes; 0: not known
+	LostSince  uint32 // found lost since it was sent, this acknowledgment's losses included, bytes
+
+	// The same of the segment sent last among those that make up Lost.
+	LossTxInFlight uint32
+	LossLostSince  uint32
+	LossAppLimited bool
 }
 
 // Rate is the sample's delivery rate in bytes a second, or 0.

@@ -15,12 +15,13 @@ import (
 //
 // The sender obeys Cwnd and Pacing. It finds losses as RACK would on a path that keeps order (three later ones have
 // arrived), repairs them, follows PRR where the algorithm does not own its window, and samples rates and rounds as
-// Ack documents.
+// Ack documents. Several senders may share the bottleneck.
 type Path struct {
 	MSS     uint32        // 1448 if 0
 	Rate    uint64        // bytes a second
 	RTT     mono.Duration // without a queue
 	Queue   int           // bytes that the bottleneck holds beside the segment in service
+	Mark    int           // bytes of queue from which on it marks what it takes; 0: never
 	Loss    float64       // of segments, at random
 	Jitter  mono.Duration // of ACKs, at random, keeping order
 	Stretch int           // segments that one ACK covers; 1 if 0
@@ -29,15 +30,17 @@ type Path struct {
 	Unpaced bool
 	Written func(mono.Duration) uint64                 // what the application has written by then; nil: all there is
 	Change  func(p *Path, t mono.Duration)             // of the path, under way
-	Watch   func(t mono.Duration, w *Window, a *Ack)   // after each ACK
-	OnLoss  func(t mono.Duration, w *Window, rto bool) // after each Loss and Timeout
-	Window  Window                                     // left behind
+	Watch   func(t mono.Duration, w *Window, a *Ack)   // after each ACK of the first sender
+	OnLoss  func(t mono.Duration, w *Window, rto bool) // after each Loss and Timeout of it
+	Window  Window                                     // that it left behind
 }
 
 // Result is what a run came to.
 type Result struct {
 	Delivered uint64 // bytes
-	Dropped   int    // segments, by the queue
+	Sent      int    // segments, those sent again included
+	Dropped   int    // of them, by the queue
+	Marked    int    // of them, by the queue
 	Episodes  int    // calls of Loss
 	Timeouts  int
 	MaxQueue  int           // bytes
@@ -50,24 +53,58 @@ type Result struct {
 func (r Result) Rate() float64 { return float64(r.Delivered) / (float64(r.Span) / 1e9) }
 
 // Run sends for so long.
-func (p *Path) Run(alg Algorithm, span mono.Duration) Result {
-	s := newSim(p, alg)
-	end := simStart.Add(span)
-	s.send()
-	for len(s.events) > 0 && s.events[0].at <= end {
-		e := heap.Pop(&s.events).(event)
-		s.now = e.at
-		if p.Change != nil {
-			p.Change(p, s.now.Sub(simStart))
+func (p *Path) Run(alg Algorithm, span mono.Duration) Result { return p.Share(span, alg)[0] }
+
+// Share lets several senders send for so long, through the same bottleneck.
+func (p *Path) Share(span mono.Duration, algs ...Algorithm) (list []Result) {
+	b := &bottleneck{path: p, now: simStart, rng: rand.New(rand.NewPCG(1, 2))}
+	for _, alg := range algs {
+		b.senders = append(b.senders, newSim(b, alg))
+	}
+	b.run(simStart.Add(span))
+	p.Window = b.senders[0].w
+	for _, s := range b.senders {
+		s.result.Span = span
+		s.result.Delivered = s.delivered
+		s.result.MeanQueue /= float64(max(s.entered, 1))
+		list = append(list, s.result)
+	}
+	return list
+}
+
+// bottleneck is what the senders share: the path and the time.
+type bottleneck struct {
+	path    *Path
+	now     mono.Time
+	rng     *rand.Rand
+	events  events
+	order   int
+	freeAt  mono.Time
+	senders []*sim
+}
+
+func (b *bottleneck) run(end mono.Time) {
+	b.send()
+	for len(b.events) > 0 && b.events[0].at <= end {
+		e := heap.Pop(&b.events).(event)
+		b.now = e.at
+		if b.path.Change != nil {
+			b.path.Change(b.path, b.now.Sub(simStart))
 		}
 		e.do()
+		b.send()
+	}
+}
+
+func (b *bottleneck) send() {
+	for _, s := range b.senders {
 		s.send()
 	}
-	p.Window = s.w
-	s.result.Span = span
-	s.result.Delivered = s.delivered
-	s.result.MeanQueue /= float64(max(s.entered, 1))
-	return s.result
+}
+
+func (b *bottleneck) at(t mono.Time, do func()) {
+	b.order++
+	heap.Push(&b.events, event{max(t, b.now), b.order, do})
 }
 
 const simStart = mono.Time(1_000_000_000)
@@ -98,19 +135,17 @@ type sent struct {
 	order, seq       int
 	at, first, stamp mono.Time // when sent; C.first_sent_time and C.delivered_time at that time
 	delivered        uint64
+	flight, lost     uint32 // bytes in flight, with it, and found lost by then
 	limited          bool
 	again            bool
+	marked           bool
 	done             bool
 }
 
 type sim struct {
-	path   *Path
+	*bottleneck
 	alg    Algorithm
 	w      Window
-	now    mono.Time
-	rng    *rand.Rand
-	events events
-	order  int
 	result Result
 
 	// the sender
@@ -121,6 +156,9 @@ type sim struct {
 	have        map[int]bool
 	orders      int
 	recovering  bool
+	repairing   bool // by a time-out
+	reduced     bool // by a mark
+	lost        uint32
 	recover     int
 	delivered   uint64
 	deliveredAt mono.Time
@@ -137,27 +175,22 @@ type sim struct {
 	prrIn       uint64
 	recoverFrom uint32
 
-	// the bottleneck and the receiver
-	freeAt  mono.Time
+	// the receiver
 	entered int
 	arrived []*sent
 	lastAck mono.Time
 }
 
-func newSim(p *Path, alg Algorithm) *sim {
+func newSim(b *bottleneck, alg Algorithm) *sim {
+	p := b.path
 	if p.MSS == 0 {
 		p.MSS = 1448
 	}
 	p.Stretch, p.Frame = max(p.Stretch, 1), max(p.Frame, 1)
-	s := &sim{path: p, alg: alg, now: simStart, rng: rand.New(rand.NewPCG(1, 2)), have: map[int]bool{}}
+	s := &sim{bottleneck: b, alg: alg, have: map[int]bool{}}
 	s.w.MSS = p.MSS
 	alg.Open(&s.w, s.now)
 	return s
-}
-
-func (s *sim) at(t mono.Time, do func()) {
-	s.order++
-	heap.Push(&s.events, event{max(t, s.now), s.order, do})
 }
 
 func (s *sim) flightBytes() uint32 { return uint32(s.inFlight) * s.w.MSS }
@@ -170,6 +203,10 @@ func (s *sim) enqueue(x *sent) {
 	if queued > s.path.Queue {
 		s.result.Dropped++
 		return
+	}
+	if s.path.Mark > 0 && queued > s.path.Mark {
+		x.marked = true
+		s.result.Marked++
 	}
 	s.result.MaxQueue = max(s.result.MaxQueue, queued)
 	s.freeAt = max(s.freeAt, s.now).Add(mono.Duration(uint64(s.w.MSS) * 1e9 / s.path.Rate))

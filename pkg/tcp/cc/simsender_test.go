@@ -68,8 +68,9 @@ func (s *sim) transmit() {
 		s.firstSent, s.deliveredAt = s.now, s.now
 	}
 	x := &sent{order: s.orders, at: s.now, first: s.firstSent, stamp: s.deliveredAt, delivered: s.delivered,
-		limited: s.appLimited > 0}
+		lost: s.lost, limited: s.appLimited > 0}
 	s.orders++
+	s.result.Sent++
 	if len(s.resend) > 0 {
 		x.seq, x.again = s.resend[0], true
 		s.resend = s.resend[1:]
@@ -79,6 +80,7 @@ func (s *sim) transmit() {
 	}
 	s.flight = append(s.flight, x)
 	s.inFlight++
+	x.flight = s.flightBytes()
 	s.prrOut += uint64(s.w.MSS)
 	if s.rto == 0 {
 		s.armRTO()
@@ -94,8 +96,10 @@ func (s *sim) ack(list []*sent) {
 	outstanding := uint32(s.next-s.una) * s.w.MSS
 	top := -1
 	var rs *sent
+	marked := false
 	for _, x := range list {
 		top = max(top, x.order)
+		marked = marked || x.marked
 		if s.deliver(x, &a) && (rs == nil || x.delivered >= rs.delivered) {
 			rs = x
 		}
@@ -107,11 +111,14 @@ func (s *sim) ack(list []*sent) {
 	}
 	s.sample(rs, &a)
 	s.findLost(top, &a)
+	if rs != nil {
+		a.TxInFlight, a.LostSince = rs.flight, s.lost-rs.lost
+	}
 	if s.delivered > s.appLimited {
 		s.appLimited = 0
 	}
 	a.SRTT, a.MinRTT, a.Delivered, a.Flight = s.srtt, s.minRTT, s.delivered, s.flightBytes()
-	s.tell(&a, outstanding)
+	s.tell(&a, outstanding, marked)
 	s.armRTO()
 }
 
@@ -163,15 +170,20 @@ func (s *sim) findLost(top int, a *Ack) {
 			s.inFlight--
 			s.resend = append(s.resend, x.seq)
 			a.Lost += s.w.MSS
+			s.lost += s.w.MSS
+			a.LossTxInFlight, a.LossLostSince, a.LossAppLimited = x.flight, s.lost-x.lost, x.limited
 		}
 		s.flight = s.flight[1:]
 	}
 }
 
 // tell calls the algorithm, in the order that the package documents.
-func (s *sim) tell(a *Ack, outstanding uint32) {
+func (s *sim) tell(a *Ack, outstanding uint32, marked bool) {
+	if s.una >= s.recover {
+		s.reduced = false
+	}
 	if s.recovering && s.una >= s.recover {
-		s.recovering = false
+		s.recovering, s.repairing = false, false
 		if !s.w.Owns && s.w.Cwnd > s.w.Ssthresh {
 			s.w.Cwnd = s.w.Ssthresh
 		}
@@ -181,21 +193,33 @@ func (s *sim) tell(a *Ack, outstanding uint32) {
 		s.alg.Loss(&s.w, s.now, Episode{Flight: outstanding})
 		s.result.Episodes++
 		s.prrIn, s.prrOut, s.recoverFrom = 0, 0, outstanding
-		s.lost(false)
+		s.watchLoss(false)
 	}
-	a.Loss = s.recovering
+	if marked && !s.recovering && !s.reduced {
+		s.mark(outstanding)
+	}
+	a.Loss, a.Repair = (s.recovering || s.reduced) && !s.repairing, s.repairing
 	s.alg.Ack(&s.w, s.now, a)
-	if s.recovering && !s.w.Owns && s.recoverFrom > 0 {
+	if s.recovering && !s.repairing && !s.w.Owns && s.recoverFrom > 0 {
 		s.prr(a)
 	}
 	s.result.MaxCwnd = max(s.result.MaxCwnd, s.w.Cwnd)
-	if s.path.Watch != nil {
+	if s.path.Watch != nil && s == s.senders[0] {
 		s.path.Watch(s.now.Sub(simStart), &s.w, a)
 	}
 }
 
-func (s *sim) lost(rto bool) {
-	if s.path.OnLoss != nil {
+// mark is the answer to an echo of marks, once a window.
+func (s *sim) mark(outstanding uint32) {
+	s.reduced, s.recover = true, s.next
+	s.alg.Loss(&s.w, s.now, Episode{Flight: outstanding, ECN: true})
+	if !s.w.Owns {
+		s.w.Cwnd = min(s.w.Cwnd, s.w.Ssthresh)
+	}
+}
+
+func (s *sim) watchLoss(rto bool) {
+	if s.path.OnLoss != nil && s == s.senders[0] {
 		s.path.OnLoss(s.now.Sub(simStart), &s.w, rto)
 	}
 }
@@ -234,12 +258,13 @@ func (s *sim) armRTO() {
 func (s *sim) timeout() {
 	s.result.Timeouts++
 	s.alg.Timeout(&s.w, s.now, uint32(s.next-s.una)*s.w.MSS)
-	s.lost(true)
-	s.recovering, s.recover, s.recoverFrom = true, s.next, 0
+	s.watchLoss(true)
+	s.recovering, s.repairing, s.recover, s.recoverFrom = true, true, s.next, 0
 	for _, x := range s.flight {
 		if !x.done {
 			x.done = true
 			s.resend = append(s.resend, x.seq)
+			s.lost += s.w.MSS
 		}
 	}
 	s.flight, s.inFlight = s.flight[:0], 0
