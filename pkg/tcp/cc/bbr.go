@@ -250,12 +250,13 @@ func (s *bbr) setCwnd(w *Window, a *Ack) {
 func (s *bbr) recovery(w *Window, a *Ack) bool {
 	w.Cwnd = max(w.Cwnd-min(a.Lost, w.Cwnd), w.MSS)
 	kept := min(uint64(a.Flight)+uint64(a.New), maxWindow)
+	lossy := a.Loss || a.Repair
 	switch {
-	case a.Loss && !s.inLoss:
+	case lossy && !s.inLoss:
 		s.inLoss = true
 		s.conserve = a.Delivered + uint64(a.Flight)
 		w.Cwnd = max(uint32(kept), w.MSS)
-	case !a.Loss && s.inLoss:
+	case !lossy && s.inLoss:
 		s.inLoss = false
 		s.conserve = 0
 		w.Cwnd = max(w.Cwnd, s.prior)

@@ -241,6 +241,25 @@ func TestBBRRecovery(t *testing.T) {
 	}
 }
 
+// After a time-out cwnd grows by what is delivered, until what was in flight before it is repaired.
+func TestBBRRepair(t *testing.T) {
+	d := newDrive(BBR{}, 100*ms, 10)
+	d.steady()
+	before := d.w.Cwnd
+	d.alg.Loss(&d.w, d.now, Episode{Flight: before})
+	d.alg.Timeout(&d.w, d.now, before)
+	for i := range uint32(3) {
+		d.feed(func(a *Ack) { a.Repair, a.Flight, a.New = true, 2*testMSS, 2*testMSS })
+		if most := 10*testMSS + i*2*testMSS; d.w.Cwnd > most {
+			t.Fatalf("cwnd %d after %d ACKs of two segments", d.w.Cwnd, i+1)
+		}
+	}
+	d.feed(nil)
+	if d.w.Cwnd < before-2*testMSS {
+		t.Errorf("cwnd %d after the repair, was %d", d.w.Cwnd, before)
+	}
+}
+
 // Where the RTT is longer than 200 ms, PROBE_RTT lasts a round trip; cwnd comes back at its end.
 func TestBBRProbeRTTLastsARoundTrip(t *testing.T) {
 	d := newDrive(BBR{}, mono.Second, 10)
