@@ -163,7 +163,7 @@ func TestSettingsFollow(t *testing.T) {
 		case f.CanUint():
 			f.SetUint(f.Uint() + 1)
 		case f.Kind() == reflect.String:
-			f.SetString(map[string]string{"cubic": "bbr", "passive": "on"}[f.String()])
+			f.SetString(map[string]string{"cubic": "bbr", "passive": "on", "black-hole": "off"}[f.String()])
 		}
 		if reflect.DeepEqual(settings(&c), settings(&defaults)) {
 			t.Errorf("%s changes nothing", v.Type().Field(i).Name)

@@ -32,6 +32,9 @@ func startHost(c *config.Config, log *zap.Logger, trace stack.Tracer) (*host, er
 	for _, a := range c.Addresses {
 		cfg.Addrs = append(cfg.Addrs, a.Prefix)
 	}
+	for _, r := range c.Routes {
+		cfg.Routes = append(cfg.Routes, stack.Route{Prefix: r.To.Prefix, MSS: r.MSS})
+	}
 	s, err := stack.New(cfg)
 	if err != nil {
 		_ = dev.Close()

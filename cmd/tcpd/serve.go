@@ -51,7 +51,7 @@ func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error)
 			if !v.on {
 				continue
 			}
-			if _, err := s.Listen(a.Prefix, v.port, 0, v.handler); err != nil {
+			if _, err := s.Listen(stack.ListenConfig{Prefix: a.Prefix, Port: v.port}, v.handler); err != nil {
 				return nil, fmt.Errorf("%s on %s: %w", v.name, a, err)
 			}
 		}
@@ -80,7 +80,7 @@ func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger
 	}
 	run.http = service.NewHTTP(files, complaints)
 	for _, a := range c.Addresses {
-		l, err := socket.ListenPrefix(s, a.Prefix, portHTTP, socket.DefaultBacklog)
+		l, err := socket.ListenWith(s, stack.ListenConfig{Prefix: a.Prefix, Port: portHTTP})
 		if err != nil {
 			return fmt.Errorf("http on %s: %w", a, err)
 		}

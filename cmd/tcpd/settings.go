@@ -18,13 +18,17 @@ func settings(c *config.TCP) tcp.Settings {
 	s := tcp.Defaults()
 	s.MSL, s.FinTimeout, s.OrphanTimeout = c.MSL, c.FinTimeout, c.OrphanTimeout
 	s.RTOMin, s.RTOMax, s.DelayedAck = c.RTOMin, c.RTOMax, c.DelayedAck
-	s.SynRetries, s.SynAckRetries, s.Retries, s.OrphanRetries = c.SynRetries, c.SynAckRetries, c.Retries, c.OrphanRetries
-	s.KeepAlive, s.KeepIdle, s.KeepInterval, s.KeepCount = c.KeepAlive, c.KeepAliveIdle, c.KeepAliveInterval, c.KeepAliveCount
+	s.SynRetries, s.SynAckRetries, s.OrphanRetries = c.SynRetries, c.SynAckRetries, c.OrphanRetries
+	s.Retries1, s.Retries2, s.UserTimeout = c.Retries1, c.Retries2, c.UserTimeout
+	s.KeepAlive, s.KeepIdle, s.KeepInterval, s.KeepCount = c.KeepAlive, c.KeepAliveTime, c.KeepAliveIntvl, c.KeepAliveProbes
 	s.NoDelay, s.Timestamps, s.WindowScale, s.SACK = c.NoDelay, c.Timestamps, c.WindowScale, c.SACK
 	s.SendBuffer, s.ReceiveBuffer = int(c.SendBuffer), int(c.ReceiveBuffer)
 	s.SendBufferMax, s.ReceiveBufferMax = int(c.SendBufferMax), int(c.ReceiveBufferMax)
 	s.Congestion, _ = cc.ByName(c.Congestion) // Validate has looked it up
 	s.ECN = map[string]tcp.ECN{"passive": tcp.ECNPassive, "off": tcp.ECNOff, "on": tcp.ECNOn}[c.ECN]
+	s.MTUProbing = map[string]tcp.MTUProbing{
+		"black-hole": tcp.MTUProbingBlackHole, "off": tcp.MTUProbingOff, "on": tcp.MTUProbingOn,
+	}[c.MTUProbing]
 	return s
 }
 
@@ -33,7 +37,7 @@ func limits(c *config.Limits) stack.Limits {
 	if halfOpen == 0 {
 		halfOpen = -1 // none; the stack's 0 is the default
 	}
-	return stack.Limits{HalfOpen: halfOpen, TimeWait: c.TimeWait, Memory: int(c.Memory), Fragments: int(c.Fragments)}
+	return stack.Limits{HalfOpen: halfOpen, TimeWait: c.TimeWait, Orphans: c.Orphans, Memory: int(c.Memory), Fragments: int(c.Fragments)}
 }
 
 // mostQueues is how many queues are opened when nobody says.

@@ -20,6 +20,7 @@ type Config struct {
 	Offload   string   `yaml:"offload"`
 	Log       Log      `yaml:"log"`
 	TCP       TCP      `yaml:"tcp"`
+	Routes    []Route  `yaml:"routes"`
 	Limits    Limits   `yaml:"limits"`
 	Services  Services `yaml:"services"`
 }
@@ -31,36 +32,46 @@ type Log struct {
 
 // TCP is what connections have in common.
 type TCP struct {
-	MSL               time.Duration `yaml:"msl"`
-	FinTimeout        time.Duration `yaml:"fin_timeout"`
-	OrphanTimeout     time.Duration `yaml:"orphan_timeout"`
-	RTOMin            time.Duration `yaml:"rto_min"`
-	RTOMax            time.Duration `yaml:"rto_max"`
-	DelayedAck        time.Duration `yaml:"delayed_ack"`
-	SynRetries        uint8         `yaml:"syn_retries"`
-	SynAckRetries     uint8         `yaml:"synack_retries"`
-	Retries           uint8         `yaml:"retries"`
-	OrphanRetries     uint8         `yaml:"orphan_retries"`
-	KeepAlive         bool          `yaml:"keepalive"`
-	KeepAliveIdle     time.Duration `yaml:"keepalive_idle"`
-	KeepAliveInterval time.Duration `yaml:"keepalive_interval"`
-	KeepAliveCount    uint8         `yaml:"keepalive_count"`
-	NoDelay           bool          `yaml:"nodelay"`
-	SendBuffer        Size          `yaml:"send_buffer"`
-	SendBufferMax     Size          `yaml:"send_buffer_max"`
-	ReceiveBuffer     Size          `yaml:"receive_buffer"`
-	ReceiveBufferMax  Size          `yaml:"receive_buffer_max"`
-	Congestion        string        `yaml:"congestion"` // cc.Names
-	ECN               string        `yaml:"ecn"`        // ECNs
-	Timestamps        bool          `yaml:"timestamps"`
-	WindowScale       bool          `yaml:"window_scale"`
-	SACK              bool          `yaml:"sack"`
+	MSL              time.Duration `yaml:"msl"`
+	FinTimeout       time.Duration `yaml:"fin_timeout"`
+	OrphanTimeout    time.Duration `yaml:"orphan_timeout"`
+	RTOMin           time.Duration `yaml:"rto_min"`
+	RTOMax           time.Duration `yaml:"rto_max"`
+	DelayedAck       time.Duration `yaml:"delayed_ack"`
+	SynRetries       uint8         `yaml:"syn_retries"`
+	SynAckRetries    uint8         `yaml:"synack_retries"`
+	Retries1         uint8         `yaml:"retries1"`
+	Retries2         uint8         `yaml:"retries2"`
+	OrphanRetries    uint8         `yaml:"orphan_retries"`
+	UserTimeout      time.Duration `yaml:"user_timeout"`
+	MTUProbing       string        `yaml:"mtu_probing"` // MTUProbings
+	KeepAlive        bool          `yaml:"keepalive"`
+	KeepAliveTime    time.Duration `yaml:"keepalive_time"`
+	KeepAliveIntvl   time.Duration `yaml:"keepalive_intvl"`
+	KeepAliveProbes  uint8         `yaml:"keepalive_probes"`
+	NoDelay          bool          `yaml:"nodelay"`
+	SendBuffer       Size          `yaml:"send_buffer"`
+	SendBufferMax    Size          `yaml:"send_buffer_max"`
+	ReceiveBuffer    Size          `yaml:"receive_buffer"`
+	ReceiveBufferMax Size          `yaml:"receive_buffer_max"`
+	Congestion       string        `yaml:"congestion"` // cc.Names
+	ECN              string        `yaml:"ecn"`        // ECNs
+	Timestamps       bool          `yaml:"timestamps"`
+	WindowScale      bool          `yaml:"window_scale"`
+	SACK             bool          `yaml:"sack"`
+}
+
+// Route is what is known of the way to the peers in To.
+type Route struct {
+	To  Prefix `yaml:"to"`
+	MSS int    `yaml:"mss"` // most payload of a segment, bytes
 }
 
 // Limits bound what outsiders can make tcpd keep.
 type Limits struct {
 	HalfOpen  int  `yaml:"half_open"` // connections
 	TimeWait  int  `yaml:"time_wait"` // connections
+	Orphans   int  `yaml:"orphans"`   // connections
 	Memory    Size `yaml:"memory"`
 	Fragments Size `yaml:"fragments"`
 }
@@ -92,12 +103,12 @@ func Defaults() Config {
 		TCP: TCP{
 			MSL: 30 * time.Second, FinTimeout: time.Minute, OrphanTimeout: time.Minute,
 			RTOMin: 200 * time.Millisecond, RTOMax: 2 * time.Minute, DelayedAck: 40 * time.Millisecond,
-			SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
-			KeepAliveIdle: 2 * time.Hour, KeepAliveInterval: 75 * time.Second, KeepAliveCount: 9,
+			SynRetries: 6, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: "black-hole",
+			KeepAliveTime: 2 * time.Hour, KeepAliveIntvl: 75 * time.Second, KeepAliveProbes: 9,
 			SendBuffer: 256 * KiB, SendBufferMax: 16 * MiB, ReceiveBuffer: 256 * KiB, ReceiveBufferMax: 16 * MiB,
 			Congestion: "cubic", ECN: "passive", Timestamps: true, WindowScale: true, SACK: true,
 		},
-		Limits:   Limits{HalfOpen: 65536, TimeWait: 1048576, Memory: GiB, Fragments: 4 * MiB},
+		Limits:   Limits{HalfOpen: 65536, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB},
 		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},
 	}
 }

@@ -17,6 +17,9 @@ var Levels = []string{"debug", "info", "warn", "error"}
 // ECNs are the values of TCP.ECN: when the peer asks, never, and asking for it, too.
 var ECNs = []string{"passive", "off", "on"}
 
+// MTUProbings are the values of TCP.MTUProbing: when large segments seem to vanish, never, and from the start.
+var MTUProbings = []string{"black-hole", "off", "on"}
+
 // Offloads are the values of Config.Offload.
 var Offloads = []string{"auto", "on", "off"}
 
@@ -27,6 +30,7 @@ func (c *Config) Validate() []*Fault {
 	v.addresses(c)
 	v.tcp(&c.TCP)
 	v.limits(&c.Limits)
+	v.routes(c.Routes)
 	if !slices.Contains(Levels, c.Log.Level) {
 		v.add("log.level", "%q is none of %s", c.Log.Level, strings.Join(Levels, ", "))
 	}
@@ -95,10 +99,15 @@ func (v *faults) tcp(t *TCP) {
 	within(v, "tcp.rto_min", t.RTOMin, time.Millisecond, time.Minute)
 	within(v, "tcp.rto_max", t.RTOMax, max(time.Second, t.RTOMin), time.Hour)
 	within(v, "tcp.delayed_ack", t.DelayedAck, 0, 500*time.Millisecond) // RFC 9293 MUST-58
-	within(v, "tcp.keepalive_idle", t.KeepAliveIdle, time.Second, 365*day)
-	within(v, "tcp.keepalive_interval", t.KeepAliveInterval, time.Second, day)
-	within(v, "tcp.keepalive_count", t.KeepAliveCount, 1, 255)
-	within(v, "tcp.retries", t.Retries, 3, 255)
+	within(v, "tcp.keepalive_time", t.KeepAliveTime, time.Second, 365*day)
+	within(v, "tcp.keepalive_intvl", t.KeepAliveIntvl, time.Second, day)
+	within(v, "tcp.keepalive_probes", t.KeepAliveProbes, 1, 255)
+	within(v, "tcp.retries1", t.Retries1, 1, 255)
+	within(v, "tcp.retries2", t.Retries2, 3, 253)
+	within(v, "tcp.user_timeout", t.UserTimeout, 0, 30*day)
+	if !slices.Contains(MTUProbings, t.MTUProbing) {
+		v.add("tcp.mtu_probing", "%q is none of %s", t.MTUProbing, strings.Join(MTUProbings, ", "))
+	}
 	within(v, "tcp.send_buffer", t.SendBuffer, 4*KiB, GiB)
 	within(v, "tcp.receive_buffer", t.ReceiveBuffer, 4*KiB, GiB)
 	if t.SendBufferMax != 0 {
@@ -119,8 +128,19 @@ func (v *faults) limits(l *Limits) {
 	const most = 1 << 30 // what a shard can number
 	within(v, "limits.half_open", l.HalfOpen, 0, most)
 	within(v, "limits.time_wait", l.TimeWait, 1, most)
+	within(v, "limits.orphans", l.Orphans, 1, most)
 	within(v, "limits.memory", l.Memory, MiB, 1<<50)
 	within(v, "limits.fragments", l.Fragments, 64*KiB, GiB)
+}
+
+func (v *faults) routes(list []Route) {
+	for i, r := range list {
+		key := fmt.Sprintf("routes[%d]", i)
+		if !r.To.IsValid() || !r.To.Addr().Is4() {
+			v.add(key+".to", "%s is not an IPv4 prefix", r.To)
+		}
+		within(v, key+".mss", r.MSS, 48, 65495)
+	}
 }
 
 // within adds a fault unless low <= n <= high.

@@ -59,7 +59,7 @@ func start(t *testing.T, l *link.Link, addr netip.Addr, seed uint64) *stack.Stac
 func dial(t *testing.T, h stack.Handler) *socket.Conn {
 	t.Helper()
 	n := newWire(t)
-	if _, err := n.server.Listen(netip.PrefixFrom(server, 32), port, 0, h); err != nil {
+	if _, err := n.server.Listen(stack.ListenConfig{Prefix: netip.PrefixFrom(server, 32), Port: port}, h); err != nil {
 		t.Fatal(err)
 	}
 	return n.dial(t, port)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
 // Dialer opens connections from a stack. Its DialContext fits http.Transport.
@@ -16,6 +17,8 @@ type Dialer struct {
 	Stack *stack.Stack
 	// Local is the end to dial from: one of the stack's addresses, and a port; what is zero is chosen.
 	Local netip.AddrPort
+	// TCP are the connections' settings, with the stack's MSL; nil: the stack's.
+	TCP *tcp.Settings
 }
 
 // Dial connects from any of the stack's addresses.
@@ -46,7 +49,7 @@ func (d *Dialer) DialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, er
 	if err := ctx.Err(); err != nil {
 		return nil, c.fail("dial", err)
 	}
-	if err := c.start(d.Stack); err != nil {
+	if err := c.start(d.Stack, stack.DialConfig{TCP: d.TCP}); err != nil {
 		return nil, c.fail("dial", dialError(err))
 	}
 	select {
@@ -66,7 +69,7 @@ func (d *Dialer) DialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, er
 }
 
 // start sends the SYN.
-func (c *Conn) start(s *stack.Stack) error {
+func (c *Conn) start(s *stack.Stack, cfg stack.DialConfig) error {
 	local, remote := c.local, c.remote
 	if local.Addr().IsUnspecified() {
 		local = netip.AddrPortFrom(netip.Addr{}, local.Port())
@@ -78,7 +81,8 @@ func (c *Conn) start(s *stack.Stack) error {
 		return os.NewSyscallError("connect", syscall.ECONNREFUSED)
 	}
 	started := make(chan error, 1)
-	err := s.Dial(local, remote, c, func(sc stack.Conn, err error) {
+	cfg.Local, cfg.Remote = local, remote
+	err := s.Dial(cfg, c, func(sc stack.Conn, err error) {
 		if err == nil {
 			c.attach(sc)
 		}

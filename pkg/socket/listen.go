@@ -35,20 +35,21 @@ func Listen(s *stack.Stack, at netip.AddrPort) (*Listener, error) {
 	if addr.IsUnspecified() {
 		bits = 0
 	}
-	return ListenPrefix(s, netip.PrefixFrom(addr, bits), at.Port(), DefaultBacklog)
+	return ListenWith(s, stack.ListenConfig{Prefix: netip.PrefixFrom(addr, bits), Port: at.Port()})
 }
 
-// ListenPrefix listens on every address of a prefix, on one port or, with port 0, on every port. A connection's
-// LocalAddr is the one that the peer called. While backlog connections are open and not yet accepted, further
-// handshakes wait.
-func ListenPrefix(s *stack.Stack, prefix netip.Prefix, port uint16, backlog int) (*Listener, error) {
-	backlog = max(backlog, 1)
-	l := &Listener{addr: netip.AddrPortFrom(prefix.Addr(), port), stack: s, done: make(chan struct{})}
-	l.queue = make(chan *Conn, backlog+s.Shards()) // each shard may be one ahead of the others' count
+// ListenWith listens as cfg says: on every address of a prefix, on one port or on every port. A connection's LocalAddr is
+// the one that the peer called. A Backlog of 0 is DefaultBacklog.
+func ListenWith(s *stack.Stack, cfg stack.ListenConfig) (*Listener, error) {
+	if cfg.Backlog <= 0 {
+		cfg.Backlog = DefaultBacklog
+	}
+	l := &Listener{addr: netip.AddrPortFrom(cfg.Prefix.Addr(), cfg.Port), stack: s, done: make(chan struct{})}
+	l.queue = make(chan *Conn, cfg.Backlog+s.Shards()) // each shard may be one ahead of the others' count
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var err error
-	l.listener, err = s.Listen(prefix, port, backlog, l)
+	l.listener, err = s.Listen(cfg, l)
 	if err != nil {
 		return nil, l.fail("listen", err)
 	}
@@ -78,7 +79,7 @@ func (l *Listener) offer(c *Conn) bool {
 		default:
 		}
 	}
-	l.listener.Taken()
+	l.listener.Taken(c.remote.Addr())
 	return false
 }
 
@@ -100,7 +101,7 @@ func (l *Listener) AcceptConn() (*Conn, error) {
 	}
 	select {
 	case c := <-l.queue:
-		l.listener.Taken()
+		l.listener.Taken(c.remote.Addr())
 		return c, nil
 	case <-l.done:
 	case <-l.stack.Closed():
@@ -122,7 +123,7 @@ func (l *Listener) Close() error {
 	for {
 		select {
 		case c := <-l.queue:
-			l.listener.Taken()
+			l.listener.Taken(c.remote.Addr())
 			c.abort()
 		default:
 			return nil
@@ -133,8 +134,8 @@ func (l *Listener) Close() error {
 // Addr is the address and port of Listen.
 func (l *Listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.addr) }
 
-// Waiting is how many connections are open and not yet accepted.
-func (l *Listener) Waiting() int { return l.listener.Waiting() }
+// Stats is how busy the listener is.
+func (l *Listener) Stats() stack.ListenerStats { return l.listener.Stats() }
 
 func (l *Listener) fail(op string, err error) error {
 	switch err {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/pkg/stack"
 )
 
 // Ten peers come to a queue of three; the others wait, though they believe themselves connected, until there is room.
@@ -19,7 +20,7 @@ func TestBacklogIsBoundedAndLosesNone(t *testing.T) {
 		bubble(t, s.String(), func(t *testing.T) {
 			const peers, backlog = 10, 3
 			w := newWire(t, s)
-			l, err := socket.ListenPrefix(w.server, netip.MustParsePrefix("10.1.0.1/32"), 80, backlog)
+			l, err := socket.ListenWith(w.server, stack.ListenConfig{Prefix: netip.MustParsePrefix("10.1.0.1/32"), Port: 80, Backlog: backlog})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,7 +37,7 @@ func TestBacklogIsBoundedAndLosesNone(t *testing.T) {
 				}()
 			}
 			synctest.Wait()
-			if n := l.Waiting(); n < backlog || n >= backlog+s.queues {
+			if n := l.Stats().Waiting; n < backlog || n >= backlog+s.queues {
 				t.Errorf("%d connections wait, not %d", n, backlog)
 			}
 			for range peers {
@@ -53,7 +54,7 @@ func TestBacklogIsBoundedAndLosesNone(t *testing.T) {
 			if n := answered.Load(); n != peers {
 				t.Errorf("%d peers of %d were answered", n, peers)
 			}
-			if n := l.Waiting(); n != 0 {
+			if n := l.Stats().Waiting; n != 0 {
 				t.Errorf("%d connections still wait", n)
 			}
 		})
@@ -62,7 +63,7 @@ func TestBacklogIsBoundedAndLosesNone(t *testing.T) {
 
 func (w *wire) listenPrefix(prefix string, port uint16) *socket.Listener {
 	w.Helper()
-	l, err := socket.ListenPrefix(w.server, netip.MustParsePrefix(prefix), port, 16)
+	l, err := socket.ListenWith(w.server, stack.ListenConfig{Prefix: netip.MustParsePrefix(prefix), Port: port, Backlog: 16})
 	if err != nil {
 		w.Fatal(err)
 	}

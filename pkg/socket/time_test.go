@@ -194,7 +194,7 @@ func TestTimeWaitLastsAMinute(t *testing.T) {
 func TestPeerThatVanishes(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		g := &gate{}
-		w := newWire(t, shape{queues: 1, wrap: g.wrap, settings: func(s *tcp.Settings) { s.Retries = 3 }})
+		w := newWire(t, shape{queues: 1, wrap: g.wrap, settings: func(s *tcp.Settings) { s.Retries2 = 3 }})
 		c, s := w.pair()
 		g.set(nothing)
 		var readErr, writeErr error

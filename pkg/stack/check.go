@@ -14,7 +14,7 @@ func (s *Stack) Check() error {
 		if err := sh.check(); err != nil {
 			return fmt.Errorf("shard %d: %w", sh.id, err)
 		}
-		halves += sh.halves.live
+		halves += sh.halves.live + len(sh.requests)
 	}
 	if n := s.halfOpen.Load(); n != int64(halves) {
 		return fmt.Errorf("%d half-open connections are counted as %d", halves, n)
@@ -36,6 +36,8 @@ func (s *Stack) Idle() error {
 			return fmt.Errorf("shard %d: %d handlers are left", sh.id, len(sh.owners)-len(sh.freeOwners)-1)
 		case len(sh.byListener) != 0:
 			return fmt.Errorf("shard %d: %d listeners have a place", sh.id, len(sh.byListener))
+		case len(sh.requests)+len(sh.patience) != 0:
+			return fmt.Errorf("shard %d: %d requests wait", sh.id, len(sh.requests))
 		}
 		for i := range sh.present.words {
 			if v := sh.present.words[i].Load(); v != 0 {
@@ -71,13 +73,16 @@ func (s *shard) check() error {
 }
 
 func (s *shard) checkConns() error {
-	held, owned := 0, 0
+	held, owned, orphans := 0, 0, 0
 	for i := uint32(1); i < s.conns.next; i++ {
 		rec := s.conns.at(i)
 		if rec.flow.LocalPort == 0 {
 			continue
 		}
 		held += rec.tcp.Held(&s.env)
+		if rec.orphan {
+			orphans++
+		}
 		d := rec.tcp.Deadline()
 		h := s.hash(&rec.flow)
 		switch {
@@ -99,8 +104,11 @@ func (s *shard) checkConns() error {
 	for _, o := range s.owners {
 		owned += o.conns
 	}
-	if owned != s.conns.live {
-		return fmt.Errorf("%d connections have %d handlers", s.conns.live, owned)
+	if owned != s.conns.live+s.halves.live {
+		return fmt.Errorf("%d connections have %d handlers", s.conns.live+s.halves.live, owned)
+	}
+	if orphans != s.orphans {
+		return fmt.Errorf("%d orphans are counted as %d", orphans, s.orphans)
 	}
 	if held != s.env.Memory.InUse {
 		return fmt.Errorf("connections hold %d bytes of rings, and %d are in use", held, s.env.Memory.InUse)

@@ -130,6 +130,24 @@ func (c Conn) Close() { c.enter().tcp.Close(&c.shard.env, c.shard.now) }
 // Abort ends the connection with a RST.
 func (c Conn) Abort() { c.enter().tcp.Abort(&c.shard.env, c.shard.now) }
 
+// WriteUrgent is Write for text that the peer's user is to be told of before he comes to it (RFC 6093).
+func (c Conn) WriteUrgent(p []byte) int { return c.enter().tcp.WriteUrgent(&c.shard.env, p) }
+
+// UrgentLeft is how many bytes, of those unread or still to come, the peer has called urgent.
+func (c Conn) UrgentLeft() int { return c.record().tcp.UrgentLeft() }
+
+// SetCork is tcp.Conn.SetCork.
+func (c Conn) SetCork(on bool) { c.enter().tcp.SetCork(on) }
+
+// SetQuickAck is tcp.Conn.SetQuickAck.
+func (c Conn) SetQuickAck(on bool) { c.enter().tcp.SetQuickAck(on) }
+
+// SetUserTimeout is tcp.Conn.SetUserTimeout.
+func (c Conn) SetUserTimeout(d mono.Duration) { c.enter().tcp.SetUserTimeout(d) }
+
+// SetFinTimeout is tcp.Conn.SetFinTimeout.
+func (c Conn) SetFinTimeout(d mono.Duration) { c.enter().tcp.SetFinTimeout(d) }
+
 // SetNoDelay turns Nagle's algorithm off, or on.
 func (c Conn) SetNoDelay(on bool) { c.enter().tcp.SetNoDelay(on) }
 
@@ -147,9 +165,9 @@ func (c Conn) KeepAlive(on bool) {
 	c.SetKeepAlive(idle, interval, count)
 }
 
-// KeepAliveTimes are the stack's settings.
+// KeepAliveTimes are those of the connection's settings.
 func (c Conn) KeepAliveTimes() (idle, interval mono.Duration, count uint8) {
-	s := &c.shard.env.Settings[0]
+	s := c.record().tcp.Settings(&c.shard.env)
 	return s.KeepIdle, s.KeepInterval, s.KeepCount
 }
 
@@ -160,7 +178,7 @@ func (c Conn) ReceiveBuffer() int { return c.record().tcp.ReceiveBuffer() }
 func (c Conn) SetBuffers(send, receive int) { c.enter().tcp.SetBuffers(send, receive) }
 
 // Info describes the connection.
-func (c Conn) Info() tcp.Info { return c.record().tcp.Info(&c.shard.env) }
+func (c Conn) Info() tcp.Info { return c.record().tcp.Info(&c.shard.env, c.shard.now) }
 
 // The calls below are for a user in another goroutine, who shares the rings with the shard.
 

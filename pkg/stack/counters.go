@@ -10,16 +10,20 @@ type Drop uint8
 
 // The reasons.
 const (
-	DropNone       Drop = iota
-	DropNotOurs         // to an address that is not ours
-	DropProtocol        // to us, in a protocol that we do not speak: answered by ICMP
-	DropUDP             // to us, UDP: answered by ICMP
-	DropLAND            // from our own address and port to themselves
-	DropICMPOther       // ICMP that asks for nothing, or that fits nothing in flight
-	DropBacklog         // the accept queue is full
-	DropForward         // for another shard, whose inbox was full
-	DropMulticast       // a SYN to or from an address of more than one host (MUST-57)
-	DropSuperframe      // a superframe without a sensible segment size
+	DropNone          Drop = iota
+	DropNotOurs            // to an address that is not ours
+	DropProtocol           // to us, in a protocol that we do not speak: answered by ICMP
+	DropUDP                // to us, UDP: answered by ICMP
+	DropLAND               // from our own address and port to themselves
+	DropICMPOther          // ICMP that asks for nothing, or that fits nothing in flight
+	DropBacklog            // the accept queue is full
+	DropForward            // for another shard, whose inbox was full
+	DropMulticast          // a SYN to or from an address of more than one host (MUST-57)
+	DropSuperframe         // a superframe without a sensible segment size
+	DropSourceBacklog      // the accept queue is full of connections from the same address
+	DropAdmission          // a SYN that the listener's hook has dropped
+	DropAdmissionICMP      // a SYN that the listener's hook has refused by ICMP
+	DropAdmissionFull      // a SYN that the listener's hook has deferred, and there was no room for it
 	numDrops
 )
 
@@ -27,6 +31,8 @@ var dropNames = [numDrops]string{
 	DropNone: "none", DropNotOurs: "not_ours", DropProtocol: "protocol_unreachable", DropUDP: "udp_unreachable",
 	DropLAND: "land", DropICMPOther: "icmp_ignored", DropBacklog: "accept_queue_full",
 	DropForward: "forward_full", DropMulticast: "multicast", DropSuperframe: "superframe",
+	DropSourceBacklog: "accept_queue_full_of_source", DropAdmission: "admission_dropped",
+	DropAdmissionICMP: "admission_refused", DropAdmissionFull: "admission_full",
 }
 
 // String is the reason's name in counters.
@@ -43,9 +49,10 @@ type Counters struct {
 	Turns, Written, WriteErrors, Forwarded uint64
 	Opened, Accepted, Ended, Resets        uint64 // connections: by us, by listeners; over; RSTs sent
 	CookiesSent, CookiesTaken              uint64 // SYN cookies
-	TimeWaitEvicted                        uint64
-	Conns, HalfOpen, TimeWait              int // now
-	Rings                                  int // bytes of rings attached now
+	Deferred                               uint64 // requests that the listener's hook did not decide on at once
+	TimeWaitEvicted, OrphansAborted        uint64 // beyond Limits.TimeWait and Limits.Orphans
+	Conns, HalfOpen, TimeWait, Orphans     int    // now
+	Rings                                  int    // bytes of rings attached now
 	Impossible, NoMemory                   uint64
 	Fragments                              ip.Stats
 }
@@ -77,7 +84,7 @@ func (s *Stack) Counters(shard int) Counters {
 	var c Counters
 	read := func() {
 		c = sh.counters
-		c.Conns, c.HalfOpen, c.TimeWait = sh.conns.live, sh.halves.live, sh.waits.live
+		c.Conns, c.HalfOpen, c.TimeWait, c.Orphans = sh.conns.live, sh.halves.live, sh.waits.live, sh.orphans
 		c.Rings = sh.env.Memory.InUse
 		c.Impossible, c.NoMemory = sh.env.Errors.Impossible, sh.env.Errors.Memory
 		c.Fragments = sh.frags.Stats()

@@ -50,9 +50,24 @@ func (s *shard) finish(i uint32) {
 		s.counters.Ended++
 		s.forget(i)
 	case rec.tcp.LetGo() && s.parkWait(i):
+	case s.orphaned(rec):
+		s.counters.OrphansAborted++
+		s.flow = rec.flow
+		rec.tcp.Abort(&s.env, s.now)
+		s.touch(i)
 	default:
 		s.wheel.arm(ref(kindConn|i), rec.tcp.Deadline())
 	}
+}
+
+// orphaned counts a connection that its user has closed, and reports whether it is one too many.
+func (s *shard) orphaned(rec *record) bool {
+	if !rec.tcp.LetGo() || rec.orphan {
+		return false
+	}
+	rec.orphan = true
+	s.orphans++
+	return s.orphans > s.stack.cfg.Limits.Orphans/len(s.stack.shards)
 }
 
 // forget takes a connection out of everything.
@@ -64,6 +79,9 @@ func (s *shard) forget(i uint32) {
 	s.table.remove(h, r)
 	s.present.remove(h)
 	s.leave(rec.owner)
+	if rec.orphan {
+		s.orphans--
+	}
 	rec.tcp.Free(&s.env)
 	s.conns.release(i)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/link"
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/seq"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
 // rate bounds the ICMP errors that are sent (RFC 1812 section 4.3.2.8).
@@ -96,12 +97,17 @@ func (s *shard) icmpError(a *arrival, e *ip.ICMPError) {
 	c := &s.conns.at(r.index()).tcp
 	heeded := false
 	quoted := seq.Num(binary.BigEndian.Uint32(e.Transport[4:]))
+	cause := tcp.ICMPError{Type: e.Type, Code: e.Code}
 	switch {
+	case e.Type == ip.ICMPSourceQuench: // RFC 6633: ignored (MUST-55)
 	case e.Type != ip.ICMPUnreachable:
+		heeded = c.SoftError(&s.env, s.now, quoted, cause, false)
 	case e.Code == ip.CodeFragNeeded:
 		heeded = c.TooBig(&s.env, s.now, quoted, int(e.MTU))
 	case e.Code == ip.CodeProtocol || e.Code == ip.CodePort:
-		heeded = c.HardError(&s.env, s.now, quoted)
+		heeded = c.HardError(&s.env, s.now, quoted, cause)
+	default:
+		heeded = c.SoftError(&s.env, s.now, quoted, cause, e.Code == ip.CodeNet || e.Code == ip.CodeHost)
 	}
 	if !heeded {
 		s.counters.Stack[DropICMPOther]++

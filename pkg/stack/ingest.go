@@ -142,9 +142,12 @@ func (s *shard) deliverConn(i uint32, h uint64, f *Flow, g *tcp.Segment) {
 			rec.tcp.Reincarnate(&s.env, s.now)
 			s.settle(i)
 			s.finish(i)
-			s.openPassive(l, h, f, g, iss)
+			s.synArrived(l, h, f, g, iss)
 			return
 		}
+	}
+	if len(g.Text) > 0 && rec.tcp.OutputACK(&s.env, s.now, &s.out) {
+		s.send(f, &s.out) // what came before in this turn has an ACK of its own: the peer counts them
 	}
 	d := rec.tcp.Input(&s.env, s.now, g)
 	s.verdict(d)
@@ -174,7 +177,7 @@ func (s *shard) noConnection(h uint64, f *Flow, g *tcp.Segment) {
 		}
 		return
 	}
-	if s.openCookie(l, h, f, g) {
+	if s.recall(f, g) || s.openCookie(l, h, f, g) {
 		return
 	}
 	d, open := tcp.InputListen(&s.env, g)
@@ -184,7 +187,7 @@ func (s *shard) noConnection(h uint64, f *Flow, g *tcp.Segment) {
 		return
 	}
 	iss, _ := s.stack.cfg.Secrets[0].ISN(f, s.now)
-	s.openPassive(l, h, f, g, iss)
+	s.synArrived(l, h, f, g, iss)
 }
 
 // reply sends what the last call into tcp wanted answered at once.

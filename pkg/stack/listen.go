@@ -6,16 +6,49 @@ import (
 	"sync/atomic"
 
 	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
+
+// ListenConfig says where to listen, and how.
+type ListenConfig struct {
+	Prefix netip.Prefix // the addresses
+	Port   uint16       // 0: every port
+	// Backlog is the most connections opened and not yet taken (Listener.Taken): while it is full, handshakes wait for
+	// their last ACK to be sent again. 0: no limit, and Taken need not be called.
+	Backlog int
+	// HalfOpen is the most connections in SYN-RECEIVED; beyond it SYNs get cookies. 0: no limit but the stack's.
+	HalfOpen int
+	// SourceBacklog and SourceHalfOpen are what one remote address may take up of the two; 0: no limit.
+	SourceBacklog, SourceHalfOpen int
+	// TCP are the connections' settings, with the stack's MSL; nil: the stack's.
+	TCP *tcp.Settings
+	// Admit decides on each SYN before anything is answered; nil: all are accepted.
+	Admit func(*Request)
+}
 
 // Listener is LISTEN for the addresses of a prefix, on one port or on every port.
 type Listener struct {
+	ListenConfig
 	stack   *Stack
-	prefix  netip.Prefix
-	port    uint16
+	id      uint16 // among the stack's
 	handler Handler
-	backlog int64        // most connections opened and not yet taken; 0: no limit
-	waiting atomic.Int64 // opened and not yet taken
+	profile uint8
+	closed  atomic.Bool
+
+	waiting, halfOpen, deferred        atomic.Int64
+	accepted, cookies, full, tooGreedy atomic.Uint64
+}
+
+// ListenerStats is how busy a listener is.
+type ListenerStats struct {
+	HalfOpen int // connections in SYN-RECEIVED
+	Waiting  int // connections opened and not yet taken: the accept queue
+	Deferred int // requests that have not been decided on
+
+	Accepted   uint64 // connections opened
+	Cookies    uint64 // SYNs answered by cookies, for want of room in HalfOpen, SourceHalfOpen or the stack's limit
+	Full       uint64 // last ACKs not taken, because Backlog was full
+	SourceFull uint64 // and because SourceBacklog was
 }
 
 // listeners is an immutable set: the exact ones by address and port, the others from the most to the least specific.
@@ -24,26 +57,30 @@ type listeners struct {
 	wide  []*Listener
 }
 
-// Listen hands connections to addresses in prefix on port (0: every port) to h. Where several listeners fit, the
-// longest prefix wins, then the one with a port. With a backlog the handler must call Taken for each connection that
-// leaves the queue; while it is full, handshakes wait for their last ACK to be sent again.
-func (s *Stack) Listen(prefix netip.Prefix, port uint16, backlog int, h Handler) (*Listener, error) {
+// Listen hands connections to h. Where several listeners fit, the longest prefix wins, then the one with a port.
+func (s *Stack) Listen(cfg ListenConfig, h Handler) (*Listener, error) {
 	if s.closed.Load() {
 		return nil, ErrClosed
 	}
-	prefix = prefix.Masked()
-	if !s.overlaps(prefix) {
+	cfg.Prefix = cfg.Prefix.Masked()
+	if !s.overlaps(cfg.Prefix) {
 		return nil, ErrNotOurs
 	}
-	l := &Listener{stack: s, prefix: prefix, port: port, handler: h, backlog: int64(backlog)}
+	profile, err := s.profile(cfg.TCP)
+	if err != nil {
+		return nil, err
+	}
+	l := &Listener{ListenConfig: cfg, stack: s, handler: h, profile: profile}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.listeners.Load()
 	for _, o := range old.all() {
-		if o.prefix == prefix && o.port == port {
+		if o.Prefix == cfg.Prefix && o.Port == cfg.Port {
 			return nil, ErrAddrInUse
 		}
 	}
+	s.lastListener++
+	l.id = s.lastListener
 	s.listeners.Store(newListeners(append(old.all(), l)))
 	return l, nil
 }
@@ -52,35 +89,99 @@ func (s *Stack) overlaps(p netip.Prefix) bool {
 	return slices.ContainsFunc(s.cfg.Addrs, p.Overlaps)
 }
 
-// Close ends the listening; connections that are open stay.
+// Close ends the listening; connections that are open stay, requests that nobody has decided on are cancelled.
 func (l *Listener) Close() {
 	s := l.stack
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if l.closed.Swap(true) {
+		return
+	}
 	rest := slices.DeleteFunc(s.listeners.Load().all(), func(o *Listener) bool { return o == l })
 	s.listeners.Store(newListeners(rest))
+	if l.Admit == nil {
+		return
+	}
+	for _, sh := range s.shards {
+		sh.post(NewTask(func() { sh.cancelRequests(l) }))
+	}
 }
 
-// Taken tells that a connection has left the accept queue.
-func (l *Listener) Taken() { l.waiting.Add(-1) }
+// Taken tells that a connection from source has left the accept queue.
+func (l *Listener) Taken(source netip.Addr) {
+	l.waiting.Add(-1)
+	if l.SourceBacklog > 0 {
+		l.stack.sources.backlog(l, ip.FromNetip(source)).Add(-1)
+	}
+}
 
 // Waiting is the length of the accept queue.
 func (l *Listener) Waiting() int { return int(l.waiting.Load()) }
 
+// Stats is how busy the listener is.
+func (l *Listener) Stats() ListenerStats {
+	return ListenerStats{
+		HalfOpen: int(l.halfOpen.Load()), Waiting: l.Waiting(), Deferred: int(l.deferred.Load()),
+		Accepted: l.accepted.Load(), Cookies: l.cookies.Load(), Full: l.full.Load(), SourceFull: l.tooGreedy.Load(),
+	}
+}
+
+// Listeners are those that listen now.
+func (s *Stack) Listeners() []*Listener { return s.listeners.Load().all() }
+
+// full reports whether an ACK that completes a handshake must wait: not while the accept queue is full.
+func (s *shard) queueFull(l *Listener, f *Flow, g *tcp.Segment) bool {
+	if l.Backlog == 0 || g.Flags&(tcp.ACK|tcp.RST) != tcp.ACK {
+		return false
+	}
+	switch {
+	case l.waiting.Load() >= int64(l.Backlog):
+		l.full.Add(1)
+		s.counters.Stack[DropBacklog]++
+	case l.SourceBacklog > 0 && int(s.stack.sources.backlog(l, f.Remote).Load()) >= l.SourceBacklog:
+		l.tooGreedy.Add(1)
+		s.counters.Stack[DropSourceBacklog]++
+	default:
+		return false
+	}
+	return true
+}
+
+// roomForHalf reports whether one more half-open connection of this source may be kept.
+func (s *shard) roomForHalf(l *Listener, source ip.Addr) bool {
+	switch {
+	case s.stack.halfOpen.Load() >= int64(s.stack.cfg.Limits.HalfOpen):
+	case l.HalfOpen > 0 && l.halfOpen.Load() >= int64(l.HalfOpen):
+	case l.SourceHalfOpen > 0 && int(s.stack.sources.halfOpen(l, source).Load()) >= l.SourceHalfOpen:
+	default:
+		return true
+	}
+	return false
+}
+
+// countHalf counts a half-open connection of a source in, or out.
+func (l *Listener) countHalf(source ip.Addr, by int) {
+	l.stack.halfOpen.Add(int64(by))
+	l.halfOpen.Add(int64(by))
+	if l.SourceHalfOpen > 0 {
+		l.stack.sources.halfOpen(l, source).Add(int32(by))
+	}
+}
+
 func newListeners(all []*Listener) *listeners {
 	n := &listeners{exact: map[netip.AddrPort]*Listener{}}
 	for _, l := range all {
-		if l.port != 0 && l.prefix.IsSingleIP() {
-			n.exact[netip.AddrPortFrom(l.prefix.Addr(), l.port)] = l
+		if l.Port != 0 && l.Prefix.IsSingleIP() {
+			n.exact[netip.AddrPortFrom(l.Prefix.Addr(), l.Port)] = l
 		} else {
 			n.wide = append(n.wide, l)
 		}
 	}
 	slices.SortStableFunc(n.wide, func(a, b *Listener) int {
-		if d := b.prefix.Bits() - a.prefix.Bits(); d != 0 {
+		if d := b.Prefix.Bits() - a.Prefix.Bits(); d != 0 {
 			return d
 		}
-		return int(b.port) - int(a.port)
+		return int(b.Port) - int(a.Port)
 	})
 	return n
 }
@@ -103,7 +204,7 @@ func (n *listeners) find(addr ip.Addr, port uint16) *Listener {
 		return l
 	}
 	for _, l := range n.wide {
-		if (l.port == port || l.port == 0) && l.prefix.Contains(a) {
+		if (l.Port == port || l.Port == 0) && l.Prefix.Contains(a) {
 			return l
 		}
 	}

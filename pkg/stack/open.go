@@ -8,26 +8,41 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
+// synArrived is for a SYN to the listener l, on which its hook decides if it has one.
+func (s *shard) synArrived(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num) {
+	if l.Admit != nil {
+		s.ask(l, h, f, g, iss)
+		return
+	}
+	s.openPassive(l, h, f, g, iss)
+}
+
 // openPassive answers a SYN to the listener l with iss as our first sequence number.
 func (s *shard) openPassive(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num) {
-	if s.stack.halfOpen.Load() >= int64(s.stack.cfg.Limits.HalfOpen) {
-		s.sendCookie(f, g)
+	if !s.roomForHalf(l, f.Remote) {
+		s.sendCookie(l, f, g)
 		return
 	}
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
 	s.flow = *f
 	c := &s.temp
-	c.OpenPassive(&s.env, s.now, tcp.Open{ISS: iss, TSOffset: offset}, g)
+	c.OpenPassive(&s.env, s.now, s.opening(l, f, iss, offset), g)
 	s.counters.Delivered++
 	r := ref(kindHalf | s.halves.alloc())
 	rec := s.halves.at(r.index())
-	rec.flow = *f
+	rec.flow, rec.owner = *f, s.listening(l)
+	s.owners[rec.owner].conns++
 	s.table.insert(h, r)
 	s.present.add(h)
-	s.stack.halfOpen.Add(1)
+	l.countHalf(f.Remote, 1)
 	s.sendAll(f, c)
 	c.PackHalfOpen(&rec.tcp)
 	s.wheel.arm(r, rec.tcp.Deadline())
+}
+
+// opening is what a connection to the listener l starts from.
+func (s *shard) opening(l *Listener, f *Flow, iss seq.Num, offset uint32) tcp.Open {
+	return tcp.Open{Profile: s.learn(l.profile), ISS: iss, TSOffset: offset, MSS: s.stack.mss(f.Remote)}
 }
 
 // deliverHalf hands a segment to a connection in SYN-RECEIVED, which becomes whole when its SYN is acknowledged.
@@ -36,19 +51,13 @@ func (s *shard) deliverHalf(r ref, h uint64, f *Flow, g *tcp.Segment) {
 	c := &s.temp
 	rec.tcp.Unpack(&s.env, c)
 	l := s.stack.listeners.Load().find(f.Local, f.LocalPort)
-	if l != nil && !l.admit(g) {
-		s.counters.Stack[DropBacklog]++
+	if l != nil && s.queueFull(l, f, g) {
 		return
 	}
 	d := c.Input(&s.env, s.now, g)
 	s.verdict(d)
 	s.reply(f)
 	s.sendHalf(r, h, f, l)
-}
-
-// admit reports whether an ACK that completes a handshake may be taken now: not while the accept queue is full.
-func (l *Listener) admit(g *tcp.Segment) bool {
-	return l.backlog == 0 || g.Flags&(tcp.ACK|tcp.RST) != tcp.ACK || l.waiting.Load() < l.backlog
 }
 
 // sendHalf sends what the unpacked connection in s.temp has to send, and packs it again, makes it whole, or lets it
@@ -79,11 +88,13 @@ func (s *shard) sendHalf(r ref, h uint64, f *Flow, l *Listener) {
 }
 
 func (s *shard) dropHalf(r ref, h uint64) {
+	rec := s.halves.at(r.index())
 	s.wheel.disarm(r)
 	s.table.remove(h, r)
 	s.present.remove(h)
+	s.owners[rec.owner].listener.countHalf(rec.flow.Remote, -1)
+	s.leave(rec.owner)
 	s.halves.release(r.index())
-	s.stack.halfOpen.Add(-1)
 }
 
 func (s *shard) halfTimeout(r ref) {
@@ -100,15 +111,16 @@ func (s *shard) halfTimeout(r ref) {
 }
 
 // sendCookie answers a SYN without keeping anything of it.
-func (s *shard) sendCookie(f *Flow, g *tcp.Segment) {
+func (s *shard) sendCookie(l *Listener, f *Flow, g *tcp.Segment) {
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
 	s.flow = *f
 	c := &s.temp
-	c.OpenPassive(&s.env, s.now, tcp.Open{TSOffset: offset}, g)
+	c.OpenPassive(&s.env, s.now, s.opening(l, f, 0, offset), g)
 	c.MakeCookie(&s.stack.cfg.Secrets[0], f, s.now)
 	s.sendAll(f, c)
 	s.counters.Delivered++
 	s.counters.CookiesSent++
+	l.cookies.Add(1)
 	s.stack.cookies.Store(int64(s.now))
 }
 
@@ -124,11 +136,10 @@ func (s *shard) openCookie(l *Listener, h uint64, f *Flow, g *tcp.Segment) bool 
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
 	s.flow = *f
 	c := &s.temp
-	if !c.OpenCookie(&s.env, &s.stack.cfg.Secrets[0], f, s.now, tcp.Open{TSOffset: offset}, g) {
+	if !c.OpenCookie(&s.env, &s.stack.cfg.Secrets[0], f, s.now, s.opening(l, f, 0, offset), g) {
 		return false
 	}
-	if !l.admit(g) {
-		s.counters.Stack[DropBacklog]++
+	if s.queueFull(l, f, g) {
 		c.Free(&s.env)
 		return true
 	}
@@ -147,8 +158,12 @@ func (s *shard) openCookie(l *Listener, h uint64, f *Flow, g *tcp.Segment) bool 
 // accept makes the connection in s.temp one of the listener's.
 func (s *shard) accept(l *Listener, h uint64, f *Flow) {
 	s.counters.Accepted++
-	if l.backlog != 0 {
+	l.accepted.Add(1)
+	if l.Backlog != 0 {
 		l.waiting.Add(1)
+		if l.SourceBacklog > 0 {
+			s.stack.sources.backlog(l, f.Remote).Add(1)
+		}
 	}
 	i := s.adopt(f, h, s.listening(l))
 	s.conns.at(i).tcp = s.temp
@@ -204,7 +219,7 @@ const (
 )
 
 // dial opens a connection actively.
-func (s *shard) dial(f Flow, h Handler) (Conn, error) {
+func (s *shard) dial(f Flow, profile uint8, h Handler) (Conn, error) {
 	if s.inbox.closed.Load() { // also when the device has failed
 		return Conn{}, ErrClosed
 	}
@@ -220,7 +235,7 @@ func (s *shard) dial(f Flow, h Handler) (Conn, error) {
 	i := s.adopt(&f, hash, s.newOwner(owner{handler: h}))
 	rec := s.conns.at(i)
 	s.flow = rec.flow
-	rec.tcp.OpenActive(&s.env, s.now, tcp.Open{ISS: iss, TSOffset: offset})
+	rec.tcp.OpenActive(&s.env, s.now, tcp.Open{Profile: s.learn(profile), ISS: iss, TSOffset: offset, MSS: s.stack.mss(f.Remote)})
 	s.touch(i)
 	return Conn{s, i}, nil
 }
@@ -251,7 +266,7 @@ func (s *shard) deliverWait(r ref, h uint64, f *Flow, g *tcp.Segment) {
 		if l := s.stack.listeners.Load().find(f.Local, f.LocalPort); l != nil {
 			c.Reincarnate(&s.env, s.now)
 			s.dropWait(r, h)
-			s.openPassive(l, h, f, g, iss)
+			s.synArrived(l, h, f, g, iss)
 			return
 		}
 	}

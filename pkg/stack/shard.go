@@ -37,6 +37,7 @@ type record struct {
 	node    node
 	owner   uint32 // index into shard.owners
 	dirty   bool   // in shard.dirty
+	orphan  bool   // counted in shard.orphans
 	thirsty bool   // in shard.thirsty
 	tcp     tcp.Conn
 }
@@ -44,8 +45,9 @@ type record struct {
 // half is a connection in SYN-RECEIVED after a passive open.
 type half struct {
 	entry
-	node node
-	tcp  tcp.HalfOpen
+	node  node
+	owner uint32 // index into shard.owners: the listener's
+	tcp   tcp.HalfOpen
 }
 
 // wait is a connection in TIME-WAIT: in the table, and in a list from the first to end to the last.
@@ -55,7 +57,7 @@ type wait struct {
 	tcp           tcp.TimeWait
 }
 
-// owner is a handler with the number of connections that it has on this shard.
+// owner is a handler with the number of connections, half-open ones included, that it has on this shard.
 type owner struct {
 	handler  Handler
 	listener *Listener // whose handler it is, or nil
@@ -83,6 +85,10 @@ type shard struct {
 	freeOwners []uint32
 	byListener map[*Listener]uint32
 
+	requests map[Flow]*Request // that wait for a verdict
+	patience patience
+
+	orphans  int // connections that their users have closed and that are not over
 	dirty    []uint32
 	thirsty  []uint32 // those that found no memory for what they wrote
 	pass     []uint32
@@ -108,12 +114,13 @@ const fragmentTimeout = 30 * mono.Second
 func newShard(s *Stack, id int, dev link.Device) *shard {
 	n := len(s.cfg.Link.Queues)
 	sh := &shard{
-		stack: s, id: id, dev: dev, batch: link.NewBatch(), owners: make([]owner, 1), byListener: map[*Listener]uint32{},
+		stack: s, id: id, dev: dev, batch: link.NewBatch(), owners: make([]owner, 1), byListener: map[*Listener]uint32{}, requests: map[Flow]*Request{},
 		frags: ip.NewReassembler(s.cfg.Limits.Fragments/n, int64(fragmentTimeout)), present: newPresence(), over: make(chan struct{}),
 	}
 	sh.env = tcp.Env{
 		Settings: []tcp.Settings{s.cfg.TCP}, Memory: tcp.NewMemory(s.cfg.Limits.Memory / n),
-		MTU: s.cfg.Link.MTU, Frame: s.cfg.Link.Superframe, Strict: s.cfg.Strict,
+		Limit: tcp.Limiter{Key: s.cfg.Secrets[0]},
+		MTU:   s.cfg.Link.MTU, Frame: s.cfg.Link.Superframe, Strict: s.cfg.Strict,
 	}
 	if s.cfg.Trace != nil {
 		sh.env.Trace = sh
@@ -204,6 +211,7 @@ func (s *shard) expire() {
 		}
 	}
 	s.expireWaits()
+	s.expireRequests()
 	if d := s.frags.Deadline(); d != 0 && mono.Time(d) <= s.now {
 		s.frags.Expire(int64(s.now))
 	}
@@ -235,6 +243,9 @@ func (s *shard) deadline() mono.Time {
 	if t := s.frags.Deadline(); t != 0 {
 		d = min(d, mono.Time(t))
 	}
+	if len(s.patience) > 0 {
+		d = min(d, s.patience[0].until)
+	}
 	return d
 }
 
@@ -253,6 +264,7 @@ func (s *shard) abortAll() {
 	s.now = max(s.now, s.stack.cfg.Now())
 	s.inbox.closed.Store(true)
 	s.inbox.drain()
+	s.cancelRequests(nil)
 	for i := uint32(1); i < s.conns.next; i++ {
 		if rec := s.conns.at(i); rec.flow.LocalPort != 0 {
 			s.flow = rec.flow

@@ -33,6 +33,8 @@ type Config struct {
 	Link  *link.Link
 	Addrs []netip.Prefix // the addresses that are ours, up to 0.0.0.0/0
 	TCP   tcp.Settings   // tcp.Defaults() if zero
+	// Routes are what is known of the ways to some peers. The longest prefix decides.
+	Routes []Route
 	// Secrets are the keys of sequence numbers and of the tables: drawn once, from crypto/rand unless in a test.
 	Secrets [2]tcp.Secret
 	Limits  Limits
@@ -44,10 +46,19 @@ type Config struct {
 	Strict  bool             // panic at what is impossible
 }
 
+// Route is what is known of the way to the peers in Prefix.
+type Route struct {
+	Prefix netip.Prefix
+	// MSS is the most payload of a segment, in bytes, that is offered to these peers and sent to them, if that is less
+	// than the device takes; it bounds what their own offers bring (RFC 9293 section 3.7.1).
+	MSS int
+}
+
 // Limits bound what outsiders can make the stack keep. Zero fields take the defaults.
 type Limits struct {
 	HalfOpen  int // connections in SYN-RECEIVED, beyond which SYNs get cookies (all, if negative); 65,536
 	TimeWait  int // connections in TIME-WAIT, the oldest go first; 1,048,576
+	Orphans   int // connections that their users have closed and that are not over; beyond it they are reset; 262,144
 	Memory    int // bytes of send and receive rings; 1 GiB
 	Fragments int // bytes of incomplete datagrams; 4 MiB
 }
@@ -56,7 +67,7 @@ func (l *Limits) setDefaults() {
 	for _, d := range []struct {
 		v *int
 		n int
-	}{{&l.HalfOpen, 1 << 16}, {&l.TimeWait, 1 << 20}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}} {
+	}{{&l.HalfOpen, 1 << 16}, {&l.TimeWait, 1 << 20}, {&l.Orphans, 1 << 18}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}} {
 		if *d.v == 0 {
 			*d.v = d.n
 		}
@@ -77,16 +88,20 @@ type Stack struct {
 	cfg       Config
 	shards    []*shard
 	listeners atomic.Pointer[listeners]
-	mu        sync.Mutex // of whoever changes listeners, never of a shard
+	profiles  atomic.Pointer[[]tcp.Settings]
+	mu        sync.Mutex // of whoever changes listeners or profiles, never of a shard
+	sources   *sources
 	halfOpen  atomic.Int64
 	cookies   atomic.Int64 // when the last SYN cookie was sent, as a mono.Time
 	nextShard atomic.Uint32
-	forwards  sync.Pool // *forward
-	running   sync.WaitGroup
-	started   atomic.Bool
-	closed    atomic.Bool
-	ended     chan struct{} // closed by Close when nothing runs any more
-	fatal     chan error
+
+	lastListener uint16    // under mu
+	forwards     sync.Pool // *forward
+	running      sync.WaitGroup
+	started      atomic.Bool
+	closed       atomic.Bool
+	ended        chan struct{} // closed by Close when nothing runs any more
+	fatal        chan error
 }
 
 // New makes a stack. Start lets it run; without Start its shards are turned by hand, as simulations do.
@@ -106,6 +121,11 @@ func New(cfg Config) (*Stack, error) {
 			return nil, fmt.Errorf("stack: %v is not an IPv4 prefix", p)
 		}
 	}
+	for _, r := range cfg.Routes {
+		if !r.Prefix.IsValid() || !r.Prefix.Addr().Is4() || r.MSS < tcp.MinMSS || r.MSS > 65495 {
+			return nil, fmt.Errorf("stack: route %v with MSS %d: an IPv4 prefix and %d to 65495 bytes are wanted", r.Prefix, r.MSS, tcp.MinMSS)
+		}
+	}
 	if cfg.TCP.Congestion == nil {
 		cfg.TCP = tcp.Defaults()
 	}
@@ -116,6 +136,8 @@ func New(cfg Config) (*Stack, error) {
 	s := &Stack{cfg: cfg, fatal: make(chan error, len(cfg.Link.Queues)), ended: make(chan struct{})}
 	s.forwards.New = newForward
 	s.listeners.Store(&listeners{})
+	s.profiles.Store(&[]tcp.Settings{cfg.TCP})
+	s.sources = &sources{key: cfg.Secrets[1]}
 	for i, q := range cfg.Link.Queues {
 		s.shards = append(s.shards, newShard(s, i, q))
 	}
@@ -209,10 +231,36 @@ func (s *Stack) Do(shard int, f func()) bool {
 	}
 }
 
-// Dial opens a connection from local to remote. A zero port is chosen; the zero address stands for that of the first
-// of Config.Addrs. opened is called on the connection's shard with the connection in SYN-SENT, or with an error; from
-// then on h hears of it.
-func (s *Stack) Dial(local, remote netip.AddrPort, h Handler, opened func(Conn, error)) error {
+// mss is the most payload of a segment to and from a peer; 0: what the device takes.
+func (s *Stack) mss(peer ip.Addr) uint16 {
+	if len(s.cfg.Routes) == 0 {
+		return 0
+	}
+	a, bits, mss := peer.Netip(), -1, 0
+	for _, r := range s.cfg.Routes {
+		if r.Prefix.Bits() > bits && r.Prefix.Contains(a) {
+			bits, mss = r.Prefix.Bits(), r.MSS
+		}
+	}
+	return uint16(mss)
+}
+
+// DialConfig says where to dial, and how.
+type DialConfig struct {
+	// Local is our end. A zero port is chosen; the zero address stands for that of the first of Config.Addrs.
+	Local, Remote netip.AddrPort
+	// TCP are the connection's settings, with the stack's MSL; nil: the stack's.
+	TCP *tcp.Settings
+}
+
+// Dial opens a connection. opened is called on the connection's shard with the connection in SYN-SENT, or with an error;
+// from then on h hears of it.
+func (s *Stack) Dial(cfg DialConfig, h Handler, opened func(Conn, error)) error {
+	local, remote := cfg.Local, cfg.Remote
+	profile, err := s.profile(cfg.TCP)
+	if err != nil {
+		return err
+	}
 	if !local.Addr().IsValid() {
 		local = netip.AddrPortFrom(s.cfg.Addrs[0].Addr(), local.Port())
 	}
@@ -226,7 +274,7 @@ func (s *Stack) Dial(local, remote netip.AddrPort, h Handler, opened func(Conn, 
 	}
 	sh := s.shards[i]
 	f := Flow{Local: ip.FromNetip(local.Addr()), Remote: ip.FromNetip(remote.Addr()), LocalPort: local.Port(), RemotePort: remote.Port()}
-	if !sh.post(NewTask(func() { opened(sh.dial(f, h)) })) {
+	if !sh.post(NewTask(func() { opened(sh.dial(f, profile, h)) })) {
 		return ErrClosed
 	}
 	return nil

@@ -110,7 +110,7 @@ func (n *bench) transfer() *sink {
 }
 
 func (n *bench) listen(h stack.Handler) {
-	if _, err := n.b.Listen(netip.PrefixFrom(addrB, 32), 9, 0, h); err != nil {
+	if _, err := n.b.Listen(stack.ListenConfig{Prefix: netip.PrefixFrom(addrB, 32), Port: 9}, h); err != nil {
 		n.tb.Fatal(err)
 	}
 }
@@ -118,7 +118,7 @@ func (n *bench) listen(h stack.Handler) {
 // dial opens a connection from a to b that sends for as long as there is room.
 func (n *bench) dial() {
 	from := &source{text: make([]byte, 64<<10)}
-	err := n.a.Dial(netip.AddrPort{}, netip.AddrPortFrom(addrB, 9), from, func(c stack.Conn, err error) {
+	err := n.a.Dial(stack.DialConfig{Remote: netip.AddrPortFrom(addrB, 9)}, from, func(c stack.Conn, err error) {
 		if err != nil {
 			n.tb.Fatal(err)
 		}

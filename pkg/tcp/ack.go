@@ -51,6 +51,7 @@ func (c *Conn) badAckOfSYN(x *Env, now mono.Time, g *Segment) Drop {
 // synAcknowledged is the crossing of SND.UNA over our SYN: text may flow.
 func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 	c.set(factSynAcked)
+	c.icmp = ICMPError{}
 	c.snd.una = c.snd.iss + 1
 	if c.is(factTimed) {
 		c.rtt.sample(now.Sub(c.rtt.at))
@@ -71,7 +72,7 @@ func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 // openWindow starts congestion control, once the MSS is known.
 func (c *Conn) openWindow(x *Env, now mono.Time) {
 	c.cw = cc.Window{MSS: uint32(c.snd.mss)}
-	c.settings(x).Congestion.Open(&c.cw, now)
+	c.Settings(x).Congestion.Open(&c.cw, now)
 }
 
 func (c *Conn) sameWindow(g *Segment) bool { return uint32(g.Window)<<c.snd.scale == c.snd.wnd }
@@ -120,14 +121,16 @@ func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment, repeated bool) {
 
 // progress follows SND.UNA's move: the timers, the send ring, the writer who waits for room, our FIN.
 func (c *Conn) progress(x *Env, now mono.Time) {
+	c.icmp = ICMPError{}
 	if c.snd.una == c.snd.nxt {
 		c.timer[timerRetransmit], c.timer[timerTail] = 0, 0 // RFC 6298 (5.2)
 	} else {
-		c.timer[timerRetransmit] = now.Add(c.rto(x)) // (5.3)
+		c.armRetransmit(x, now)
+		c.stalled = now
 		c.armProbeTimer(x, now)
 	}
 	if c.is(factLetGo) {
-		c.timer[timerWait] = now.Add(c.settings(x).OrphanTimeout)
+		c.timer[timerWait] = now.Add(c.Settings(x).OrphanTimeout)
 	}
 	if c.snd.una == c.snd.end && c.snd.ring != 0 && !x.Memory.ring(c.snd.ring).shared {
 		x.Memory.detach(&c.snd.ring)

@@ -1,9 +1,7 @@
 package tcp
 
 import (
-	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/mono"
-	"github.com/tcpd-project/tcpd/pkg/seq"
 )
 
 // acceptable is the sequence number test (section 3.4, Table 6): some of the segment lies in the window, or, where
@@ -59,52 +57,28 @@ func (c *Conn) challengeACK(x *Env, now mono.Time) {
 	}
 }
 
-// Limiter bounds the challenge ACKs of all connections together. It is no side channel (CVE-2016-5696), since what
-// one connection may send is bounded long before.
+// Limiter bounds the challenge ACKs of all connections together. It is no side channel (CVE-2016-5696): what one
+// connection may send is bounded long before, and how many all may send is another number in each second, between half of
+// PerSecond and one and a half.
 type Limiter struct {
 	PerSecond uint32 // 0: 1,000
+	Key       Secret
 	window    mono.Time
-	used      uint32
+	left      uint32
 }
 
 func (l *Limiter) allow(now mono.Time) bool {
 	if now >= l.window {
-		l.window, l.used = now.Add(mono.Second), 0
+		most := l.PerSecond
+		if most == 0 {
+			most = 1000
+		}
+		l.window = now.Add(mono.Second)
+		l.left = most/2 + uint32(l.Key.mac(&Flow{}, uint64(now))%uint64(most+1))
 	}
-	most := l.PerSecond
-	if most == 0 {
-		most = 1000
-	}
-	l.used++
-	return l.used <= most
-}
-
-// HardError tells the connection of an ICMP hard error (section 3.9.2.2) that quotes the sequence number quoted of
-// one of its segments. An error for nothing in flight is not believed (RFC 5927 section 4).
-func (c *Conn) HardError(x *Env, now mono.Time, quoted seq.Num) bool {
-	if !c.inFlight(quoted) || c.is(factReleased) {
+	if l.left == 0 {
 		return false
 	}
-	c.fire(x, now, fsm.HardError)
+	l.left--
 	return true
-}
-
-// TooBig tells the connection of an ICMP "fragmentation needed" (RFC 1191) that quotes the sequence number quoted;
-// mtu is the next hop's in bytes. What was too big is sent again at once, smaller.
-func (c *Conn) TooBig(x *Env, now mono.Time, quoted seq.Num, mtu int) bool {
-	const leastMTU = 68 + 484 // below 552 (Linux's min_pmtu) a report is more likely hostile than true
-	mss := max(mtu, leastMTU) - 40 - c.optionBytes()
-	if !c.inFlight(quoted) || mss >= int(c.snd.mss) || c.is(factReleased) {
-		return false
-	}
-	c.snd.mss = uint16(mss)
-	c.cw.MSS = uint32(mss)
-	if c.snd.flight != 0 {
-		c.loseAll(x)
-	}
-	return true
-}
-
-func (c *Conn) inFlight(quoted seq.Num) bool {
-	return c.snd.una.LessEq(quoted) && quoted.Less(c.snd.nxt)
 }

@@ -38,15 +38,16 @@ func InputListen(x *Env, g *Segment) (d Drop, open bool) {
 
 // HalfOpen is a connection in SYN-RECEIVED after a passive open, packed.
 type HalfOpen struct {
-	deadline, sent, challenge mono.Time
-	iss, irs                  seq.Num
-	tsRecent, tsOffset        uint32
-	facts                     facts
-	wnd, mss, rcvMSS          uint16
-	state                     fsm.State
-	profile, retries          uint8
-	sndScale, rcvScale        uint8
-	sends                     uint8
+	deadline, sent     mono.Time
+	iss, irs           seq.Num
+	tsRecent, tsOffset uint32
+	facts              facts
+	wnd, mss, rcvMSS   uint16
+	state              fsm.State
+	profile, retries   uint8
+	sndScale, rcvScale uint8
+	sends              uint8
+	challenge          uint32 // no challenge ACK before: ms after sent
 }
 
 // PackHalfOpen packs c into h. It reports false, and does nothing, when c is not a SYN-RECEIVED with only its SYN
@@ -59,9 +60,9 @@ func (c *Conn) PackHalfOpen(h *HalfOpen) bool {
 		return false
 	}
 	*h = HalfOpen{
-		deadline: c.timer[timerRetransmit], sent: c.rtt.at, challenge: c.challenge,
+		deadline: c.timer[timerRetransmit], sent: c.rtt.at, challenge: millis(c.challenge.Sub(c.rtt.at)),
 		iss: c.snd.iss, irs: c.rcv.irs, tsRecent: c.ts.recent, tsOffset: c.ts.offset, facts: c.facts,
-		wnd: uint16(c.snd.wnd), mss: c.snd.mss, rcvMSS: c.rcv.mss, state: c.state, profile: c.profile,
+		wnd: uint16(c.snd.wnd), mss: c.mtu.most, rcvMSS: c.rcv.mss, state: c.state, profile: c.profile,
 		retries: c.retries, sndScale: c.snd.scale, rcvScale: c.rcv.scale, sends: uint8(min(c.count.segsOut, 255)),
 	}
 	return true
@@ -70,19 +71,22 @@ func (c *Conn) PackHalfOpen(h *HalfOpen) bool {
 // Unpack makes c what h was packed from.
 func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 	s := &x.Settings[h.profile]
-	*c = Conn{state: h.state, profile: h.profile, retries: h.retries, backoff: h.retries, facts: h.facts, challenge: h.challenge}
+	*c = Conn{state: h.state, profile: h.profile, retries: h.retries, backoff: h.retries, facts: h.facts}
 	nxt := h.iss + 1
 	c.snd = sendSpace{una: h.iss, nxt: nxt, iss: h.iss, end: nxt, recover: h.iss, wl1: h.irs,
 		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd), buf: uint32(s.SendBuffer), mss: h.mss, scale: h.sndScale}
 	c.rcv = receiveSpace{nxt: h.irs + 1, irs: h.irs, acked: h.irs + 1, read: h.irs + 1, stored: h.irs + 1,
-		buf: uint32(s.ReceiveBuffer), mss: h.rcvMSS, scale: h.rcvScale, quick: 16}
+		buf: uint32(s.ReceiveBuffer), mss: h.rcvMSS, scale: h.rcvScale, quick: quickACKs}
+	c.beginMTU(x)
 	if !c.is(factScale) {
 		c.rcv.buf = min(c.rcv.buf, 65535)
 	}
 	c.rcv.adv = c.rcv.nxt.Add(c.synWindow())
 	c.ts.recent, c.ts.offset, c.ts.at = h.tsRecent, h.tsOffset, h.sent
 	c.timer[timerRetransmit] = h.deadline
-	c.rtt.at = h.sent
+	c.challenge = h.sent.Add(mono.Duration(h.challenge) * mono.Millisecond)
+	c.rtt.at, c.stalled = h.sent, h.sent
+	c.userTimeout, c.finTimeout = millis(s.UserTimeout), millis(s.FinTimeout)
 	c.count.segsIn, c.count.segsOut = 1, uint32(h.sends)
 	if s.KeepAlive {
 		c.SetKeepAlive(x, 0, s.KeepIdle, s.KeepInterval, s.KeepCount)

@@ -38,10 +38,16 @@ type Conn struct {
 		idle, interval uint32
 		count          uint8
 	}
-	pace      mono.Time // no text before, if it is paced
-	challenge mono.Time // no challenge ACK before
-	heard     mono.Time // last segment taken
-	count     counts
+	icmp        ICMPError // the last one that was believed
+	userTimeout uint32    // ms; 0: none
+	finTimeout  uint32    // ms
+	mtu         mtuSearch
+	busy        busy
+	pace        mono.Time // no text before, if it is paced
+	challenge   mono.Time // no challenge ACK before
+	heard       mono.Time // last segment taken
+	stalled     mono.Time // since when the peer has made no progress, while the retransmission timer runs
+	count       counts
 }
 
 // sendSpace is the send sequence space:
@@ -68,6 +74,7 @@ type sendSpace struct {
 	scale    uint8
 	dupAcks  uint8
 	recover  seq.Num // where the recovery under way ends (RFC 6582)
+	up       seq.Num // SND.UP, if factUrgentOut
 }
 
 // receiveSpace is the receive sequence space:
@@ -87,9 +94,10 @@ type receiveSpace struct {
 	finAt  seq.Num // the peer's FIN, if factFinSeen
 	buf    uint32  // most text kept, bytes
 	ring   handle
-	holes  handle // text out of order
-	dup    Block  // text that came twice, to be reported, if factDSACK
-	mss    uint16 // payload bytes of a full segment of the peer's
+	holes  handle  // text out of order
+	up     seq.Num // RCV.UP, if factUrgentIn
+	dup    Block   // text that came twice, to be reported, if factDSACK
+	mss    uint16  // payload bytes of a full segment of the peer's
 	scale  uint8
 	acks   uint8 // ACKs owed at once
 	quick  uint8 // ACKs still not to be delayed
@@ -98,7 +106,8 @@ type receiveSpace struct {
 // counts are totals over the connection's life.
 type counts struct {
 	segsIn, segsOut, retransmits uint32
-	bytesIn, bytesOut            uint64
+	timeouts, dsacks             uint32
+	bytesIn, bytesOut, bytesLost uint64
 }
 
 // facts are what is known of a connection. The four crossings come first.
@@ -147,6 +156,9 @@ const (
 	factReleased     // over; the record may go when its last segment has been sent
 	factStarved      // the user wants room in the send ring
 	factCloseDue     // Close is withheld until our SYN is acknowledged
+	factCork         // only full segments are sent
+	factUrgentOut    // SND.UP is ahead of SND.UNA
+	factUrgentIn     // RCV.UP is ahead of what the user has read
 )
 
 func (c *Conn) is(f facts) bool  { return c.facts&f == f }
@@ -185,8 +197,11 @@ type Settings struct {
 	DelayedAck    mono.Duration
 	SynRetries    uint8 // SYNs sent again before giving up
 	SynAckRetries uint8
-	Retries       uint8 // R2 (section 3.8.3): time-outs in a row before giving up
-	OrphanRetries uint8 // the same after the user has closed
+	Retries1      uint8         // R1 (section 3.8.3): time-outs in a row before the path is doubted
+	Retries2      uint8         // R2: before giving up
+	OrphanRetries uint8         // the same after the user has closed
+	UserTimeout   mono.Duration // longest time without progress (section 3.8.3; Linux's TCP_USER_TIMEOUT); 0: R2 decides
+	MTUProbing    MTUProbing
 	KeepIdle      mono.Duration
 	KeepInterval  mono.Duration
 	KeepCount     uint8
@@ -208,7 +223,7 @@ func Defaults() Settings {
 	return Settings{
 		MSL: 30 * mono.Second, FinTimeout: 60 * mono.Second, OrphanTimeout: 60 * mono.Second,
 		RTOMin: 200 * mono.Millisecond, RTOMax: 120 * mono.Second, DelayedAck: 40 * mono.Millisecond,
-		SynRetries: 6, SynAckRetries: 5, Retries: 15, OrphanRetries: 8,
+		SynRetries: 6, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: MTUProbingBlackHole,
 		KeepIdle: 7200 * mono.Second, KeepInterval: 75 * mono.Second, KeepCount: 9,
 		SendBuffer: 256 << 10, SendBufferMax: 16 << 20, ReceiveBuffer: 256 << 10, ReceiveBufferMax: 16 << 20,
 		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.Cubic{},
@@ -247,7 +262,8 @@ type Errors struct {
 	Memory     uint64 // the memory budget was spent
 }
 
-func (c *Conn) settings(x *Env) *Settings { return &x.Settings[c.profile] }
+// Settings are those that the connection shares with others.
+func (c *Conn) Settings(x *Env) *Settings { return &x.Settings[c.profile] }
 
 // Events tell the user what has happened.
 type Events uint16
@@ -264,6 +280,7 @@ const (
 	TimedOut                       // the peer no longer answers
 	Finished                       // our FIN was acknowledged: the peer has all that was sent
 	Ended                          // the connection is gone, for one of these reasons or in good order
+	Urgent                         // the peer has announced urgent text (RFC 6093)
 )
 
 // TakeEvents returns what has happened since the last call.

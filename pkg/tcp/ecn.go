@@ -27,7 +27,7 @@ func (c *Conn) ecnOffer(x *Env) Flags {
 	switch {
 	case c.is(factSynRcvd) && c.is(factECN):
 		return ECE
-	case !c.is(factSynRcvd) && c.settings(x).ECN == ECNOn && c.retries == 0: // a middlebox may drop such SYNs
+	case !c.is(factSynRcvd) && c.Settings(x).ECN == ECNOn && c.retries == 0: // a middlebox may drop such SYNs
 		return ECE | CWR
 	}
 	return 0
@@ -39,7 +39,7 @@ func (c *Conn) ecnNegotiate(x *Env, g *Segment) {
 	if g.Flags&ACK != 0 {
 		want = ECE
 	}
-	set := c.settings(x).ECN
+	set := c.Settings(x).ECN
 	if g.Flags&(ECE|CWR) == want && (set == ECNOn || set == ECNPassive && g.Flags&ACK == 0) {
 		c.set(factECN)
 	}
@@ -67,7 +67,7 @@ func (c *Conn) ecnEchoed(x *Env, now mono.Time, g *Segment) {
 	if !c.is(factECN) || g.Flags&ECE == 0 || c.any(factRecovery|factLoss) || c.snd.una.Less(c.snd.recover) {
 		return
 	}
-	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding(), ECN: true})
+	c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding(), ECN: true})
 	if !c.cw.Owns {
 		c.cw.Cwnd = min(c.cw.Cwnd, c.cw.Ssthresh)
 	}

@@ -21,7 +21,7 @@ func TestRTOEstimator(t *testing.T) {
 	s := newSender(t, 400*ms, 10, 0)
 	expect := func(when string, srtt, rttvar, rto mono.Duration) {
 		t.Helper()
-		if i := s.c.Info(s.x); i.RTT != srtt || i.RTTVar != rttvar || i.RTO != rto {
+		if i := s.c.Info(s.x, s.now); i.RTT != srtt || i.RTTVar != rttvar || i.RTO != rto {
 			t.Errorf("%s: SRTT %v, RTTVAR %v, RTO %v, not %v, %v, %v", when, i.RTT, i.RTTVar, i.RTO, srtt, rttvar, rto)
 		}
 	}

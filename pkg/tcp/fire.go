@@ -59,10 +59,10 @@ func (c *Conn) obey(x *Env, now mono.Time, do fsm.Action) {
 	}
 	if do&fsm.StartTimeWait != 0 {
 		c.timer = [numTimers]mono.Time{}
-		c.timer[timerWait] = now.Add(2 * c.settings(x).MSL)
+		c.timer[timerWait] = now.Add(2 * c.Settings(x).MSL)
 	}
 	if do&fsm.StartFinWait != 0 && c.is(factDeaf) {
-		c.timer[timerWait] = now.Add(c.settings(x).FinTimeout)
+		c.timer[timerWait] = now.Add(mono.Duration(c.finTimeout) * mono.Millisecond)
 	}
 	c.signals(do)
 	if do&fsm.Release != 0 {
@@ -82,9 +82,13 @@ func (c *Conn) signals(do fsm.Action) {
 		{fsm.SignalOpen, Opened | Writable}, {fsm.SignalEOF, EOF}, {fsm.SignalReset, Reset},
 		{fsm.SignalRefused, Refused}, {fsm.SignalUnreachable, Unreachable}, {fsm.SignalTimeout, TimedOut},
 	} {
-		if do&s.do != 0 {
-			c.signal(s.e)
+		if do&s.do == 0 {
+			continue
 		}
+		if s.e == TimedOut && c.icmp != (ICMPError{}) {
+			s.e = Unreachable // a router has said why the peer is silent
+		}
+		c.signal(s.e)
 	}
 }
 

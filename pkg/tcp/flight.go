@@ -21,6 +21,7 @@ type span struct {
 	end   seq.Num
 	fate  fate
 	again bool      // it has been sent more than once
+	probe bool      // it is a probe of the path's MTU, one segment
 	at    mono.Time // of the last sending
 
 	// For the delivery rate (rate.go), as they were at the last sending.
@@ -52,7 +53,7 @@ func (f *flight) start(una seq.Num, i int) seq.Num {
 // push appends what has just been sent for the first time.
 func (f *flight) push(una seq.Num, s span) {
 	if n := len(f.spans); n > f.head {
-		if last := &f.spans[n-1]; last.at == s.at && last.fate == flying && !last.again && last.appLimited == s.appLimited {
+		if last := &f.spans[n-1]; last.at == s.at && last.fate == flying && !last.again && last.appLimited == s.appLimited && !last.probe && !s.probe {
 			last.end = s.end
 			return
 		}

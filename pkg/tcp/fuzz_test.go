@@ -87,7 +87,11 @@ type fuzzed struct {
 func (z *fuzzed) step(b []byte) {
 	switch b[0] >> 4 {
 	case 0:
-		z.c.Write(z.x, make([]byte, int(b[2])<<6))
+		if p := make([]byte, int(b[2])<<6); b[1]&1 != 0 {
+			z.c.WriteUrgent(z.x, p)
+		} else {
+			z.c.Write(z.x, p)
+		}
 	case 1:
 		z.c.CloseWrite(z.x, z.now)
 	case 2:
@@ -95,8 +99,15 @@ func (z *fuzzed) step(b []byte) {
 	case 3:
 		z.c.Close(z.x, z.now)
 	case 4:
-		if b[1] == 0 {
+		switch b[1] {
+		case 0:
 			z.c.Abort(z.x, z.now)
+		case 1:
+			z.c.SetUserTimeout(mono.Duration(b[2]) << 26)
+		case 2:
+			z.c.SetCork(b[2]&1 != 0)
+		case 3:
+			z.c.SetQuickAck(b[2]&1 != 0)
 		}
 	case 5:
 		z.now = z.now.Add(mono.Duration(b[2]) << 24)
@@ -112,7 +123,8 @@ func (z *fuzzed) step(b []byte) {
 		z.repack()
 	case 9:
 		z.c.TooBig(z.x, z.now, z.near(b[2], z.c.snd.una), int(b[3])<<4)
-		z.c.HardError(z.x, z.now, z.near(b[4], z.c.snd.una))
+		z.c.HardError(z.x, z.now, z.near(b[4], z.c.snd.una), ICMPError{3, 3})
+		z.c.SoftError(z.x, z.now, z.near(b[5], z.c.snd.una), ICMPError{3, 1}, true)
 	default:
 		z.segment(b)
 	}
@@ -122,7 +134,7 @@ func (z *fuzzed) step(b []byte) {
 func (z *fuzzed) near(b byte, at seq.Num) seq.Num { return at + seq.Num(int32(int8(b))) }
 
 func (z *fuzzed) segment(b []byte) {
-	g := Segment{Flags: Flags(b[1]), Window: uint16(b[4]) << 4, Text: make([]byte, int(b[5])<<2)}
+	g := Segment{Flags: Flags(b[1]), Window: uint16(b[4]) << 4, Urgent: uint16(b[3]), Text: make([]byte, int(b[5])<<2)}
 	g.Seq = z.near(b[2], z.c.rcv.nxt)
 	switch b[0] & 3 {
 	case 0:

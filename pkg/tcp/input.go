@@ -83,6 +83,7 @@ func (c *Conn) inputSynSent(x *Env, now mono.Time, g *Segment) Drop {
 	c.synAcknowledged(x, now, g)
 	c.fire(x, now, fsm.RcvSYNACK)
 	g.Seq++ // past the SYN: what is left is handled by the sixth and later steps of section 3.10.7.4
+	c.urgentIn(g)
 	c.text(x, now, g)
 	return DropNone
 }
@@ -142,8 +143,8 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 		return d
 	}
 	c.ecnEchoed(x, now, g)
-	// Sixth, the URG bit: urgent text stays in line, as RFC 6093 section 3.1 has it. Seventh, process the text.
-	// Eighth, check the FIN bit.
+	// Sixth, check the URG bit. Seventh, process the text. Eighth, check the FIN bit.
+	c.urgentIn(g)
 	return c.text(x, now, g)
 }
 

@@ -186,6 +186,14 @@ func (h *holes) fill(nxt seq.Num) seq.Num {
 	return nxt
 }
 
+// bytes is how much text the runs are.
+func (h *holes) bytes() (n int) {
+	for _, b := range h.run[:h.n] {
+		n += int(b.To.Sub(b.From))
+	}
+	return n
+}
+
 func (m *Memory) holesOf(h *handle) *holes {
 	if *h == 0 {
 		if k := len(m.freeHoleLists); k > 0 {

@@ -26,17 +26,29 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 	case c.is(factSYNDue) && !c.is(factSynAcked):
 		c.outSYN(x, now, o)
 		return true
-	case c.is(factSynAcked) && c.outText(x, now, o):
-		return true
+	case c.is(factSynAcked):
+		if c.outText(x, now, o) {
+			return true
+		}
+		c.rest(now)
+	}
+	switch {
 	case c.is(factKeep):
 		c.unset(factKeep)
 		c.put(x, now, o, c.snd.una-1, ACK) // nothing the peer has not seen: it must answer (section 3.8.4)
 		return true
-	case c.rcv.acks > 0 && c.is(factSynRcvd):
-		c.put(x, now, o, c.ackSeq(), ACK)
-		return true
 	}
-	return false
+	return c.OutputACK(x, now, o)
+}
+
+// OutputACK builds an acknowledgment without text, if one is owed. Output does so, too, once there is no text.
+func (c *Conn) OutputACK(x *Env, now mono.Time, o *Out) bool {
+	if c.rcv.acks == 0 || !c.is(factSynRcvd) || c.is(factReleased) {
+		return false
+	}
+	*o = Out{}
+	c.put(x, now, o, c.ackSeq(), ACK)
+	return true
 }
 
 // ackSeq is the sequence number of a segment without text: SND.NXT, kept inside the peer's window.
@@ -74,7 +86,7 @@ func (c *Conn) outSYN(x *Env, now mono.Time, o *Out) {
 		c.unset(factTimed) // Karn: which SYN is acknowledged is not known
 	}
 	if c.timer[timerRetransmit] == 0 {
-		c.timer[timerRetransmit] = now.Add(c.rto(x))
+		c.armRetransmit(x, now)
 	}
 	c.count.segsOut++
 }
@@ -96,6 +108,10 @@ func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
 		}
 		if n > 0 || fin {
 			c.unset(factProbe)
+			if size := c.probeSize(now, c.snd.end.Sub(c.snd.nxt), c.snd.wnd-min(c.snd.wnd, c.outstanding())); size > 0 {
+				c.sendMTUProbe(x, now, o, size)
+				return true
+			}
 			c.sendNew(x, now, o, n, fin)
 			return true
 		}
@@ -160,7 +176,7 @@ func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
 			continue
 		}
 		f.mark(c.snd.una, i, flying)
-		s.again = true
+		s.again, s.probe = true, false
 		c.stamp(now, s, pipe)
 	}
 	c.episode.resent += n
@@ -201,11 +217,22 @@ func (c *Conn) sendNew(x *Env, now mono.Time, o *Out, n uint32, fin bool) {
 		c.retries = 0 // keep-alive may have counted here
 		c.restart(x, now)
 	}
-	at := c.snd.nxt
-	s := span{end: at.Add(n)}
+	s := span{end: c.snd.nxt.Add(n)}
 	if fin {
 		s.end++
 	}
+	c.sendSpan(x, now, o, s, n, fin)
+}
+
+// sendMTUProbe sends a segment larger than the path is known to take (RFC 4821).
+func (c *Conn) sendMTUProbe(x *Env, now mono.Time, o *Out, n uint32) {
+	c.mtu.size = uint16(n)
+	c.sendSpan(x, now, o, span{end: c.snd.nxt.Add(n), probe: true}, n, false)
+	o.GSOSize = 0
+}
+
+func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin bool) {
+	at := c.snd.nxt
 	c.stamp(now, &s, c.pipe(x))
 	x.Memory.flightOf(&c.snd.flight).push(c.snd.una, s)
 	c.snd.nxt = s.end
@@ -245,10 +272,11 @@ func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
 	most := c.frame(x)
 	n = min(queued, wnd, cwnd, most)
 	fin = n == queued && c.is(factFinQueued) && wnd > n
-	if !c.worthSending(n, queued, flight, most, fin) {
+	last := n == queued && (fin || !c.is(factCork) && (flight == 0 || c.is(factNoDelay)))
+	if !c.worthSending(n, queued, flight, most, last) {
 		return 0, fin && n == 0
 	}
-	if part := n % uint32(c.snd.mss); part != 0 && n > part && !(n == queued && (fin || flight == 0 || c.is(factNoDelay))) {
+	if part := n % uint32(c.snd.mss); part != 0 && n > part && !last {
 		n -= part // the rest waits to become a full segment (Nagle)
 		fin = false
 	}
@@ -256,16 +284,17 @@ func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
 }
 
 // worthSending is the sender's silly window avoidance (section 3.8.6.2.1) with Nagle's algorithm (section 3.7.4), and
-// patience with a small piece of a large amount: acknowledgments on their way will make it a superframe.
-func (c *Conn) worthSending(n, queued, flight, most uint32, fin bool) bool {
+// patience with a small piece of a large amount: acknowledgments on their way will make it a superframe. last tells that
+// n is all there is, and that nothing is to be waited for.
+func (c *Conn) worthSending(n, queued, flight, most uint32, last bool) bool {
 	mss := uint32(c.snd.mss)
 	switch {
 	case n == 0:
 		return false
-	case n == queued && (fin || flight == 0 || c.is(factNoDelay)):
+	case last:
 		return true
 	case n < mss:
-		return flight == 0 && n >= c.snd.maxWnd/2
+		return flight == 0 && n >= c.snd.maxWnd/2 && !c.is(factCork)
 	case n < queued && n < min(most, c.cw.Cwnd/4, c.snd.maxWnd/4):
 		return flight < 2*mss
 	}
@@ -276,8 +305,8 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, fin bool) bool {
 func (c *Conn) frame(x *Env) uint32 {
 	mss := uint32(c.snd.mss)
 	most := min(x.Frame-40-c.optionBytes(), int(c.quantum()))
-	if c.is(factCWR) {
-		most = int(mss)
+	if c.any(factCWR | factUrgentOut) {
+		most = int(mss) // a superframe would repeat what belongs to one segment
 	}
 	if c.snd.frame != 0 {
 		most = min(most, int(c.snd.frame))
@@ -315,7 +344,7 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 	c.put(x, now, o, at, flags)
 	c.rcv.quick = 0 // a conversation: our text carries the acknowledgments
 	if c.timer[timerRetransmit] == 0 {
-		c.timer[timerRetransmit] = now.Add(c.rto(x)) // RFC 6298 (5.1)
+		c.armRetransmit(x, now)
 	}
 }
 
@@ -325,6 +354,7 @@ func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
 		flags |= ECE
 	}
 	o.Seq, o.Ack, o.Flags, o.Window = at, c.rcv.nxt, flags, c.advertise()
+	c.urgentOut(o, at)
 	if c.is(factTimestamps) {
 		o.Options.Has = HasTimestamps
 		o.Options.TSVal, o.Options.TSEcr = c.timestamp(now), c.ts.recent

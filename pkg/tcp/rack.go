@@ -92,13 +92,26 @@ func (c *Conn) findLosses(x *Env, now mono.Time, a *acked) {
 		if left := s.at.Add(c.rack.rtt + window).Sub(now); left > 0 {
 			wait = max(wait, left)
 		} else {
-			a.lost += s.end.Sub(f.start(c.snd.una, i))
-			f.mark(c.snd.una, i, lost)
+			c.lose(f, now, i, a)
 		}
 	}
 	if wait > 0 {
 		c.timer[timerReorder] = now.Add(wait)
 	}
+}
+
+// lose marks span i as lost. The loss of a probe of the MTU is not told to congestion control.
+func (c *Conn) lose(f *flight, now mono.Time, i int, a *acked) {
+	s := &f.live()[i]
+	n := s.end.Sub(f.start(c.snd.una, i))
+	f.mark(c.snd.una, i, lost)
+	if s.probe {
+		s.probe = false
+		c.probeLost(now)
+		return
+	}
+	a.lost += n
+	c.count.bytesLost += uint64(n)
 }
 
 // sentBefore is RACK_sent_after of the other: the span was sent before what was sent at the time at up to end.
@@ -119,7 +132,7 @@ func (c *Conn) armProbeTimer(x *Env, now mono.Time) {
 	if c.rtt.srtt != 0 {
 		pto = 2 * c.rtt.srtt
 		if c.outstanding() <= uint32(c.snd.mss) {
-			pto += c.settings(x).RTOMin // the peer may delay its acknowledgment of a single segment
+			pto += c.Settings(x).RTOMin // the peer may delay its acknowledgment of a single segment
 		} else {
 			pto += 2 * mono.Millisecond
 		}
@@ -135,7 +148,7 @@ func (c *Conn) tailProbe(x *Env, now mono.Time) {
 		return
 	}
 	c.set(factProbing | factTail)
-	c.timer[timerRetransmit] = now.Add(c.rto(x)) // section 7.3: the RTO starts again
+	c.armRetransmit(x, now) // section 7.3: the RTO starts again
 }
 
 // probeAcked is section 7.4: what an acknowledgment says of a tail loss probe. A probe that repaired a loss counts as

@@ -13,6 +13,10 @@ type rate struct {
 	firstAt     mono.Time // when the span was sent that began the interval being measured
 	appLimited  uint64    // up to here samples are the application's doing; 0: none
 	roundEnd    uint64    // the round ends when what was sent at this much delivered comes back
+
+	// The last sample: bytes delivered within interval.
+	sampled  uint32
+	interval mono.Duration
 }
 
 // stamp gives a span what a rate sample will need.
@@ -50,4 +54,7 @@ func (c *Conn) sampleRate(now mono.Time, a *acked, to *cc.Ack) {
 		return
 	}
 	to.Sampled, to.Interval, to.AppLimited = uint32(c.rate.delivered-s.delivered), interval, s.appLimited
+	if !s.appLimited || uint64(to.Sampled)*uint64(c.rate.interval) >= uint64(c.rate.sampled)*uint64(interval) {
+		c.rate.sampled, c.rate.interval = to.Sampled, interval
+	}
 }

@@ -34,7 +34,7 @@ func (c *Conn) judge(x *Env, now mono.Time, g *Segment, a *acked) {
 	if c.is(factSACK) {
 		c.findLosses(x, now, a)
 	} else {
-		c.countDuplicates(x, a)
+		c.countDuplicates(x, now, a)
 	}
 	if a.lost > 0 && !c.any(factRecovery|factLoss) {
 		c.enterRecovery(x, now, a)
@@ -44,34 +44,38 @@ func (c *Conn) judge(x *Env, now mono.Time, g *Segment, a *acked) {
 
 // countDuplicates finds losses for a peer without SACK: the third duplicate ACK, and in recovery a partial one, show
 // that the segment at SND.UNA is lost (RFC 6582 section 3.2).
-func (c *Conn) countDuplicates(x *Env, a *acked) {
+func (c *Conn) countDuplicates(x *Env, now mono.Time, a *acked) {
 	if c.snd.flight == 0 {
 		return
 	}
 	partial := c.is(factRecovery) && a.bytes > 0
 	third := !c.any(factRecovery|factLoss) && c.snd.dupAcks >= dupThreshold && c.snd.recover.LessEq(c.snd.una)
 	if partial || third {
-		a.lost += c.loseFirst(x)
+		a.lost += c.loseFirst(x, now)
 	}
 }
 
-// loseFirst marks the segment at SND.UNA as lost and returns its length.
-func (c *Conn) loseFirst(x *Env) uint32 {
+// loseFirst marks the segment at SND.UNA as lost and returns how much that is for congestion control.
+func (c *Conn) loseFirst(x *Env, now mono.Time) uint32 {
 	f := &x.Memory.flights[c.snd.flight]
 	if len(f.live()) == 0 || f.live()[0].fate != flying {
 		return 0
 	}
 	n := min(uint32(c.snd.mss), f.live()[0].end.Sub(c.snd.una))
+	if f.live()[0].probe {
+		n = f.live()[0].end.Sub(c.snd.una)
+	}
 	f.cut(c.snd.una, c.snd.una.Add(n))
-	f.mark(c.snd.una, 0, lost)
-	return n
+	var a acked
+	c.lose(f, now, 0, &a)
+	return a.lost
 }
 
 // enterRecovery begins fast recovery.
 func (c *Conn) enterRecovery(x *Env, now mono.Time, a *acked) {
 	c.beginEpisode(now)
 	c.set(factRecovery)
-	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding()})
+	c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding()})
 }
 
 // beginEpisode notes where things stood when an episode began.
@@ -163,7 +167,7 @@ func (c *Conn) control(x *Env, now mono.Time, a *acked) {
 		Unpaced: c.pacingRate() == 0,
 	}
 	c.sampleRate(now, a, k)
-	c.settings(x).Congestion.Ack(&c.cw, now, k)
+	c.Settings(x).Congestion.Ack(&c.cw, now, k)
 	if c.is(factRecovery) && !c.cw.Owns {
 		c.reduce(a, pipe)
 	}
@@ -196,7 +200,7 @@ func (c *Conn) reduceForProbe(x *Env, now mono.Time) {
 	if c.any(factRecovery | factLoss) {
 		return
 	}
-	c.settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding()})
+	c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding()})
 	if !c.cw.Owns {
 		c.cw.Cwnd = min(c.cw.Cwnd, c.cw.Ssthresh)
 	}
@@ -217,7 +221,7 @@ func (c *Conn) timedOut(x *Env, now mono.Time) {
 		} else {
 			c.unset(factForward | factUndo)
 		}
-		c.settings(x).Congestion.Timeout(&c.cw, now, c.outstanding())
+		c.Settings(x).Congestion.Timeout(&c.cw, now, c.outstanding())
 	} else {
 		c.unset(factForward)
 	}
@@ -225,9 +229,13 @@ func (c *Conn) timedOut(x *Env, now mono.Time) {
 	c.set(factLoss)
 	c.unset(factRecovery | factHold | factProbing | factTail)
 	c.snd.dupAcks = 0
+	c.probeLost(now)
 	reneged := f.live()[0].fate == sacked
 	for i := range f.live() {
-		if s := f.live()[i].fate; s == flying || s == sacked && reneged {
+		s := &f.live()[i]
+		s.probe = false
+		if s.fate == flying || s.fate == sacked && reneged {
+			c.count.bytesLost += uint64(s.end.Sub(f.start(c.snd.una, i)))
 			f.mark(c.snd.una, i, lost)
 		}
 	}

@@ -32,7 +32,7 @@ func (r *estimator) sample(d mono.Duration) {
 
 // rto is the retransmission time-out now, doublings included (RFC 6298 (2.3), (5.5)).
 func (c *Conn) rto(x *Env) mono.Duration {
-	s := c.settings(x)
+	s := c.Settings(x)
 	d := initialRTO
 	if c.rtt.srtt != 0 {
 		d = max(c.rtt.srtt+max(4*c.rtt.rttvar, mono.Millisecond), s.RTOMin)

@@ -27,6 +27,9 @@ func (c *Conn) delivered(now mono.Time, g *Segment, from seq.Num, s span, a *ack
 	a.new += s.end.Sub(from)
 	c.rate.delivered += uint64(s.end.Sub(from))
 	rtt := now.Sub(s.at)
+	if s.probe {
+		c.probeTaken(now)
+	}
 	a.resent = a.resent || s.again
 	if !s.again {
 		a.original = true
@@ -156,6 +159,7 @@ func (c *Conn) isDSACK(b []Block, ack seq.Num) bool {
 // takeDSACK takes the report of a duplicate: a retransmission of this episode was not needed.
 func (c *Conn) takeDSACK(b Block, prior seq.Num, a *acked) {
 	a.dsack = true
+	c.count.dsacks++
 	n := b.To.Sub(b.From)
 	if c.is(factUndo) && b.To.LessEq(c.snd.recover) && n <= 1<<30 {
 		c.episode.resent -= min(c.episode.resent, n)

@@ -132,6 +132,8 @@ func (c *Conn) fields(k *codec) {
 	word(k, &c.rate.firstAt)
 	word(k, &c.rate.appLimited)
 	word(k, &c.rate.roundEnd)
+	word(k, &c.rate.sampled)
+	word(k, &c.rate.interval)
 	word(k, &c.episode.cwnd)
 	word(k, &c.episode.ssthresh)
 	word(k, &c.episode.resent)
@@ -145,14 +147,31 @@ func (c *Conn) fields(k *codec) {
 	word(k, &c.keep.idle)
 	word(k, &c.keep.interval)
 	word(k, &c.keep.count)
+	word(k, &c.icmp.Type)
+	word(k, &c.icmp.Code)
+	word(k, &c.userTimeout)
+	word(k, &c.finTimeout)
+	word(k, &c.mtu.most)
+	word(k, &c.mtu.high)
+	word(k, &c.mtu.size)
+	word(k, &c.mtu.next)
+	word(k, &c.busy.on)
+	word(k, &c.busy.since)
+	for i := range c.busy.total {
+		word(k, &c.busy.total[i])
+	}
 	word(k, &c.pace)
 	word(k, &c.challenge)
 	word(k, &c.heard)
+	word(k, &c.stalled)
 	word(k, &c.count.segsIn)
 	word(k, &c.count.segsOut)
 	word(k, &c.count.retransmits)
+	word(k, &c.count.timeouts)
+	word(k, &c.count.dsacks)
 	word(k, &c.count.bytesIn)
 	word(k, &c.count.bytesOut)
+	word(k, &c.count.bytesLost)
 }
 
 func (s *sendSpace) fields(k *codec) {
@@ -170,6 +189,7 @@ func (s *sendSpace) fields(k *codec) {
 	word(k, &s.scale)
 	word(k, &s.dupAcks)
 	word(k, &s.recover)
+	word(k, &s.up)
 }
 
 func (r *receiveSpace) fields(k *codec) {
@@ -180,6 +200,7 @@ func (r *receiveSpace) fields(k *codec) {
 	word(k, &r.read)
 	word(k, &r.stored)
 	word(k, &r.finAt)
+	word(k, &r.up)
 	word(k, &r.dup.From)
 	word(k, &r.dup.To)
 	word(k, &r.buf)
@@ -271,6 +292,7 @@ func (s *span) fields(k *codec) {
 	word(k, &s.end)
 	word(k, &s.fate)
 	flag(k, &s.again)
+	flag(k, &s.probe)
 	word(k, &s.at)
 	word(k, &s.delivered)
 	word(k, &s.deliveredAt)

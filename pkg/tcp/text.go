@@ -50,6 +50,7 @@ func (c *Conn) arrange(x *Env, now mono.Time, g *Segment) Drop {
 	if g.Seq.Less(c.rcv.nxt) { // the front is old
 		k := min(int(c.rcv.nxt.Sub(g.Seq)), len(g.Text))
 		c.duplicate(g.Seq, g.Seq.Add(uint32(k)))
+		c.rcv.quick = quickACKs
 		g.Text = g.Text[k:]
 		g.Seq = g.Seq.Add(uint32(k))
 		c.ackNow()
@@ -101,6 +102,7 @@ func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 		list := &x.Memory.holes[h]
 		c.rcv.nxt = list.fill(c.rcv.nxt)
 		c.ackNow() // at once when a hole fills (RFC 5681 section 4.2)
+		c.rcv.quick = quickACKs
 		if list.n == 0 {
 			x.Memory.freeHoles(&c.rcv.holes)
 		}
@@ -181,9 +183,13 @@ func (c *Conn) owe(x *Env, now mono.Time, g *Segment) {
 		c.rcv.quick--
 		c.ackNow()
 	case c.timer[timerDelayedAck] == 0:
-		c.timer[timerDelayedAck] = now.Add(c.settings(x).DelayedAck)
+		c.timer[timerDelayedAck] = now.Add(c.Settings(x).DelayedAck)
 	}
 }
+
+// quickACKs is how many segments are acknowledged without delay when the connection is young, or after disorder: the
+// peer's window is small then, and grows with our acknowledgments (Linux's TCP_MAX_QUICKACKS).
+const quickACKs = 16
 
 func (c *Conn) ackNow() { c.rcv.acks = max(c.rcv.acks, 1) }
 

@@ -63,26 +63,76 @@ func (c *Conn) Timeout(x *Env, now mono.Time) {
 // retransmit is RETRANSMISSION TIMEOUT, or the probe timer's when the window is closed or nothing is outstanding.
 func (c *Conn) retransmit(x *Env, now mono.Time) {
 	c.retries = min(c.retries+1, 254)
-	if c.retries > c.patience(x) {
+	if c.outOfPatience(x, now) {
 		c.fire(x, now, fsm.GaveUp)
 		return
 	}
 	c.backoff = min(c.backoff+1, 30)
+	if c.retries >= c.Settings(x).Retries1 && c.is(factSynAcked) && c.snd.wnd != 0 {
+		c.doubtPath(x)
+	}
 	switch {
 	case !c.is(factSynAcked):
+		c.count.timeouts++
 		c.set(factSYNDue)
 		c.unset(factTimed)
 	case c.snd.wnd == 0 || c.snd.una == c.snd.nxt:
 		c.set(factProbe)
 	default:
+		c.count.timeouts++
 		c.timedOut(x, now)
 	}
-	c.timer[timerRetransmit] = now.Add(c.rto(x))
+	c.armRetransmit(x, now)
+}
+
+// armRetransmit starts the retransmission timer (RFC 6298 (5.1), (5.3)), for no longer than the user waits.
+func (c *Conn) armRetransmit(x *Env, now mono.Time) {
+	if c.timer[timerRetransmit] == 0 && c.retries == 0 {
+		c.stalled = now
+	}
+	at := now.Add(c.rto(x))
+	if end := c.userLimit(); now < end {
+		at = min(at, end)
+	}
+	c.timer[timerRetransmit] = at
+}
+
+// userLimit is when the user time-out ends the connection, unless there is progress.
+func (c *Conn) userLimit() mono.Time {
+	if c.userTimeout == 0 {
+		return mono.Never
+	}
+	return c.stalled.Add(mono.Duration(c.userTimeout) * mono.Millisecond)
+}
+
+// outOfPatience reports that the connection is to be given up (section 3.8.3): by the user time-out if there is one,
+// as with Linux's TCP_USER_TIMEOUT, else by R2.
+func (c *Conn) outOfPatience(x *Env, now mono.Time) bool {
+	if c.userTimeout != 0 && c.is(factSynAcked) {
+		return now >= c.userLimit()
+	}
+	return c.retries > c.patience(x) && now.Sub(c.stalled) >= c.leastPatience(x) || now >= c.userLimit()
+}
+
+// leastPatience is how long the time-outs of R2 last at least. They come sooner only if routers told that they were not
+// to be doubled (RFC 6069 section 6).
+func (c *Conn) leastPatience(x *Env) (sum mono.Duration) {
+	s := c.Settings(x)
+	if c.icmp == (ICMPError{}) {
+		return 0
+	}
+	for d, n := s.RTOMin, c.patience(x); ; d = min(2*d, s.RTOMax) {
+		sum += d
+		if n == 0 {
+			return sum
+		}
+		n--
+	}
 }
 
 // patience is R2 in time-outs (section 3.8.3).
 func (c *Conn) patience(x *Env) uint8 {
-	s := c.settings(x)
+	s := c.Settings(x)
 	switch {
 	case !c.is(factSynRcvd):
 		return s.SynRetries
@@ -91,7 +141,7 @@ func (c *Conn) patience(x *Env) uint8 {
 	case c.is(factLetGo):
 		return s.OrphanRetries
 	}
-	return s.Retries
+	return s.Retries2
 }
 
 // armProbe starts the probe timer when text or the FIN waits, nothing is outstanding, and so no acknowledgment will
@@ -99,7 +149,7 @@ func (c *Conn) patience(x *Env) uint8 {
 func (c *Conn) armProbe(x *Env, now mono.Time) {
 	waiting := c.snd.nxt.LessEq(c.snd.end) && (c.snd.nxt != c.snd.end || c.is(factFinQueued))
 	if waiting && c.snd.nxt == c.snd.una && c.timer[timerRetransmit] == 0 {
-		c.timer[timerRetransmit] = now.Add(c.rto(x))
+		c.armRetransmit(x, now)
 	}
 }
 
@@ -127,13 +177,22 @@ func (c *Conn) keepAlive(x *Env, now mono.Time) {
 	case c.snd.una != c.snd.nxt:
 		c.timer[timerKeepAlive] = now.Add(idle) // the retransmission timer watches already
 		return
-	case c.retries >= c.keep.count:
+	case c.keepAliveOver(quiet):
 		c.fire(x, now, fsm.GaveUp)
 		return
 	}
 	c.retries++
 	c.set(factKeep)
 	c.timer[timerKeepAlive] = now.Add(mono.Duration(c.keep.interval) * mono.Second)
+}
+
+// keepAliveOver reports that a peer quiet for so long is given up: by the user time-out if there is one, else by the
+// number of probes.
+func (c *Conn) keepAliveOver(quiet mono.Duration) bool {
+	if c.userTimeout != 0 {
+		return c.retries > 0 && quiet >= mono.Duration(c.userTimeout)*mono.Millisecond
+	}
+	return c.retries >= c.keep.count
 }
 
 func (c *Conn) armKeepAlive(x *Env, now mono.Time) {

@@ -28,7 +28,7 @@ func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse <
 
 // tuneSend lets the send buffer hold twice what may be in flight, so that an acknowledgment always finds text to send.
 func (c *Conn) tuneSend(x *Env) {
-	most := c.most(c.settings(x).SendBufferMax)
+	most := c.most(c.Settings(x).SendBufferMax)
 	if c.is(factSendFixed) || c.snd.buf >= most || !c.is(factLimited) || !x.roomToGrow() {
 		return
 	}
@@ -38,7 +38,7 @@ func (c *Conn) tuneSend(x *Env) {
 // tuneReceive is dynamic right-sizing (Fisk and Feng, 2001; Linux's tcp_rcv_space_adjust): the window is to be twice
 // what the user reads in a round trip, so that a sender in slow start is not held back.
 func (c *Conn) tuneReceive(x *Env) {
-	most := min(c.most(c.settings(x).ReceiveBufferMax), 65535<<c.rcv.scale)
+	most := min(c.most(c.Settings(x).ReceiveBufferMax), 65535<<c.rcv.scale)
 	if c.is(factReceiveFixed) || c.rcv.buf >= most || c.heard.Sub(c.tune.at) < c.rtt.srtt {
 		return
 	}

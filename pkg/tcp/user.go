@@ -13,6 +13,7 @@ type Open struct {
 	Profile    uint8   // index into Env.Settings
 	ISS        seq.Num // initial send sequence number (section 3.4.1)
 	TSOffset   uint32  // of the timestamp clock
+	MSS        uint16  // most payload of a segment, both ways, if less than the device takes; 0: it is not less
 	Superframe uint16  // largest superframe in payload bytes; 0: as large as the device takes
 }
 
@@ -28,16 +29,26 @@ func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	*c = Conn{state: from, profile: o.Profile, heard: now}
 	c.snd.iss, c.snd.una, c.snd.nxt = o.ISS, o.ISS, o.ISS
 	c.snd.end, c.snd.recover = o.ISS+1, o.ISS
-	c.snd.buf, c.snd.frame, c.snd.mss = uint32(s.SendBuffer), o.Superframe, uint16(x.MTU-40)
-	c.rcv.buf, c.rcv.mss, c.rcv.quick = uint32(s.ReceiveBuffer), uint16(x.MTU-40), 16
+	mss := uint16(x.MTU - 40)
+	if o.MSS != 0 {
+		mss = min(mss, o.MSS)
+	}
+	c.snd.buf, c.snd.frame, c.snd.mss = uint32(s.SendBuffer), o.Superframe, mss
+	c.rcv.buf, c.rcv.mss, c.rcv.quick = uint32(s.ReceiveBuffer), mss, quickACKs
 	c.rcv.scale = windowScale(s)
 	c.ts.offset = o.TSOffset
+	c.userTimeout, c.finTimeout = millis(s.UserTimeout), millis(s.FinTimeout)
 	if s.NoDelay {
 		c.set(factNoDelay)
 	}
 	if s.KeepAlive {
 		c.SetKeepAlive(x, now, s.KeepIdle, s.KeepInterval, s.KeepCount)
 	}
+}
+
+// millis is d in milliseconds, rounded up.
+func millis(d mono.Duration) uint32 {
+	return uint32(min(max(0, (d+mono.Millisecond-1)/mono.Millisecond), 1<<32-1))
 }
 
 // windowScale is the shift that lets the whole receive buffer be advertised (RFC 7323 section 2.3).
@@ -50,9 +61,9 @@ func windowScale(s *Settings) uint8 {
 
 // offer is the options of our SYN, or of our SYN,ACK: there, only what the peer has offered.
 func (c *Conn) offer(x *Env, now mono.Time) Options {
-	s := c.settings(x)
+	s := c.Settings(x)
 	answer := c.is(factSynRcvd)
-	o := Options{Has: HasMSS, MSS: uint16(x.MTU - 40)}
+	o := Options{Has: HasMSS, MSS: c.rcv.mss + uint16(c.optionBytes())}
 	if answer && c.is(factTimestamps) || !answer && s.Timestamps {
 		o.Has |= HasTimestamps
 		o.TSVal, o.TSEcr = c.timestamp(now), c.ts.recent
@@ -67,19 +78,19 @@ func (c *Conn) offer(x *Env, now mono.Time) Options {
 	return o
 }
 
-// minMSS is the least payload of a segment, options included, that a peer can bring us to: below it a flow of tiny
+// MinMSS is the least payload of a segment in bytes, options included, that a peer can bring us to: below it a flow of tiny
 // segments would cost us more than the peer (CVE-2019-11479; Linux's tcp_min_snd_mss).
-const minMSS = 48
+const MinMSS = 48
 
 // defaultMSS is what a peer without the option takes (MUST-15).
 const defaultMSS = 536
 
 // negotiate takes what the peer's SYN offers and our settings allow.
 func (c *Conn) negotiate(x *Env, o *Options) {
-	s := c.settings(x)
+	s := c.Settings(x)
 	peer := uint16(defaultMSS)
 	if o.Has&HasMSS != 0 {
-		peer = max(o.MSS, minMSS)
+		peer = max(o.MSS, MinMSS)
 	}
 	if s.Timestamps && o.Has&HasTimestamps != 0 {
 		c.set(factTimestamps)
@@ -96,6 +107,7 @@ func (c *Conn) negotiate(x *Env, o *Options) {
 	}
 	c.snd.mss = min(c.snd.mss, peer) - uint16(c.optionBytes()) // MUST-16
 	c.rcv.mss -= uint16(c.optionBytes())
+	c.beginMTU(x)
 }
 
 // firstText is the oldest text that may be in the send ring: SND.UNA, past our SYN.
@@ -298,7 +310,7 @@ func (c *Conn) Close(x *Env, now mono.Time) {
 		}
 	}
 	if !c.is(factFinAcked) {
-		c.timer[timerWait] = now.Add(c.settings(x).OrphanTimeout)
+		c.timer[timerWait] = now.Add(c.Settings(x).OrphanTimeout)
 	}
 	c.CloseRead(x, now)
 	c.CloseWrite(x, now)
@@ -326,6 +338,39 @@ func (c *Conn) SetNoDelay(on bool) {
 		c.set(factNoDelay)
 	}
 }
+
+// SetCork holds back all but full segments, for a user who writes in pieces; turned off, it lets go of the rest. A
+// piece waits no longer than the retransmission time-out (Linux's TCP_CORK: 200 ms).
+func (c *Conn) SetCork(on bool) {
+	c.unset(factCork)
+	if on {
+		c.set(factCork)
+	}
+}
+
+// SetQuickAck lets acknowledgments of the next segments go at once, or be delayed as usual (Linux's TCP_QUICKACK).
+func (c *Conn) SetQuickAck(on bool) {
+	c.rcv.quick = 0
+	if on {
+		c.rcv.quick = quickACKs
+		if c.timer[timerDelayedAck] != 0 {
+			c.ackNow()
+		}
+	}
+}
+
+// SetUserTimeout sets how long the peer may make no progress: text unacknowledged, or a window closed to text that
+// waits, or keep-alive probes unanswered (Linux's TCP_USER_TIMEOUT). 0: the number of time-outs decides. It is rounded up
+// to milliseconds.
+func (c *Conn) SetUserTimeout(d mono.Duration) {
+	c.userTimeout = millis(d)
+	if t := &c.timer[timerRetransmit]; *t != 0 {
+		*t = min(*t, c.userLimit())
+	}
+}
+
+// SetFinTimeout sets how long FIN-WAIT-2 lasts after Close (Linux's TCP_LINGER2), rounded up to milliseconds.
+func (c *Conn) SetFinTimeout(d mono.Duration) { c.finTimeout = millis(d) }
 
 // SetKeepAlive sets when an idle connection is probed (section 3.8.4): after idle, then every interval, count times.
 // Times are rounded up to seconds; idle 0 turns it off.

@@ -144,11 +144,13 @@ func TestDelayedACK(t *testing.T) {
 		t.Errorf("ACK after %v", d)
 	}
 	p.sent = nil
-	p.ab.Rate = 1e6 // so that segments arrive one at a time: those of one turn have one ACK
-	p.c.Write(1448 * 8)
-	p.Run(second)
-	if n := p.count(p.b, nil); n != 4 {
-		t.Errorf("%d ACKs of 8 full segments", n)
+	for _, p.ab.Rate = range []int64{0, 1e6} { // whether they arrive in one turn or in eight
+		p.sent = nil
+		p.c.Write(1448 * 8)
+		p.Run(second)
+		if n := p.count(p.b, nil); n != 4 {
+			t.Errorf("%d ACKs of 8 full segments", n)
+		}
 	}
 	p.end()
 }

@@ -22,6 +22,7 @@ type HostOptions struct {
 	TCP        *tcp.Settings  // tcp.Defaults() if nil
 	Secrets    *[2]tcp.Secret // drawn from the world if nil
 	Limits     stack.Limits
+	Routes     []stack.Route
 	// Steer chooses a queue for a packet; random if nil.
 	Steer func(f *Frame, queues int) int
 }
@@ -71,7 +72,7 @@ func (w *World) Host(name string, opt HostOptions) *Host {
 	cfg := stack.Config{
 		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(h.Addr, 32)}, TCP: tcp.Defaults(),
 		Secrets: [2]tcp.Secret{{w.Rand.Uint64(), w.Rand.Uint64()}, {w.Rand.Uint64(), w.Rand.Uint64()}},
-		Limits:  opt.Limits, Trace: h, Now: w.Now, Strict: true,
+		Limits:  opt.Limits, Routes: opt.Routes, Trace: h, Now: w.Now, Strict: true,
 	}
 	if opt.TCP != nil {
 		cfg.TCP = *opt.TCP

@@ -167,7 +167,7 @@ func TestBacklog(t *testing.T) {
 	}
 	for range 6 {
 		for l.Waiting() > 0 {
-			l.Taken()
+			l.Taken(p.a.Addr)
 		}
 		p.Run(8 * second)
 	}

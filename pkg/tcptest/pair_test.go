@@ -2,11 +2,13 @@ package tcptest
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
@@ -179,6 +181,13 @@ func settings(f func(s *tcp.Settings)) HostOptions {
 	s := tcp.Defaults()
 	f(&s)
 	return HostOptions{TCP: &s}
+}
+
+func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// nextSeq is where u's next text will be, or its FIN, when all it wrote has been sent.
+func (p *pair) nextSeq(u *User) seq.Num {
+	return seq.Num(u.Info().InitialSend).Add(1 + uint32(u.Wrote))
 }
 
 // port is the local port of a user.

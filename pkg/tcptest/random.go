@@ -116,7 +116,8 @@ func (r *Random) drawUsers() {
 		l.Accept = func(u *User) {
 			r.give(u)
 			if backlog != 0 {
-				r.After(mono.Duration(r.Rand.IntN(1000))*mono.Millisecond, l.Taken)
+				from := u.flow.Remote.Netip()
+				r.After(mono.Duration(r.Rand.IntN(1000))*mono.Millisecond, func() { l.Taken(from) })
 			}
 		}
 	}

@@ -55,9 +55,20 @@ func (h *Host) Dial(to *Host, port, from uint16) *User {
 	return u
 }
 
+// DialWith opens a connection to port of to as cfg says.
+func (h *Host) DialWith(cfg stack.DialConfig, to *Host, port uint16) *User {
+	u := &User{Host: h, world: h.world}
+	cfg.Remote = netip.AddrPortFrom(to.Addr, port)
+	h.dialWith(cfg, u)
+	return u
+}
+
 func (h *Host) dial(u *User, to *Host, port, from uint16) {
-	local := netip.AddrPortFrom(h.Addr, from)
-	err := h.Stack.Dial(local, netip.AddrPortFrom(to.Addr, port), u, func(c stack.Conn, err error) {
+	h.dialWith(stack.DialConfig{Local: netip.AddrPortFrom(h.Addr, from), Remote: netip.AddrPortFrom(to.Addr, port)}, u)
+}
+
+func (h *Host) dialWith(cfg stack.DialConfig, u *User) {
+	err := h.Stack.Dial(cfg, u, func(c stack.Conn, err error) {
 		if err != nil {
 			u.Fault = err
 			return
@@ -83,8 +94,14 @@ type Listener struct {
 
 // Listen listens on a port.
 func (h *Host) Listen(port uint16, backlog int) *Listener {
+	return h.ListenWith(stack.ListenConfig{Port: port, Backlog: backlog})
+}
+
+// ListenWith listens on the host's address as cfg says.
+func (h *Host) ListenWith(cfg stack.ListenConfig) *Listener {
 	l := &Listener{Host: h}
-	sl, err := h.Stack.Listen(netip.PrefixFrom(h.Addr, 32), port, backlog, l)
+	cfg.Prefix = netip.PrefixFrom(h.Addr, 32)
+	sl, err := h.Stack.Listen(cfg, l)
 	if err != nil {
 		panic(err) // the test is wrong
 	}

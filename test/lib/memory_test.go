@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tcpd-project/tcpd/pkg/service"
+	"github.com/tcpd-project/tcpd/pkg/stack"
 )
 
 const echoPort = 7
@@ -37,7 +38,7 @@ func echoServer() error {
 	}
 	defer h.dev.Close()
 	defer h.Close()
-	if _, err := h.Listen(netip.PrefixFrom(h.addr, 32), echoPort, 0, service.Echo{}); err != nil {
+	if _, err := h.Listen(stack.ListenConfig{Prefix: netip.PrefixFrom(h.addr, 32), Port: echoPort}, service.Echo{}); err != nil {
 		return err
 	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {

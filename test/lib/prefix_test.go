@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tun"
 	"github.com/tcpd-project/tcpd/test/space"
 )
@@ -57,7 +58,7 @@ func TestEveryAddressOfAPrefix(t *testing.T) {
 		t.Run(prefix.String(), func(t *testing.T) {
 			s := newSpace(t)
 			h := everywhere(t, s, prefix)
-			l := must[*socket.Listener](t)(socket.ListenPrefix(h.Stack, prefix, 0, socket.DefaultBacklog))
+			l := must[*socket.Listener](t)(socket.ListenWith(h.Stack, stack.ListenConfig{Prefix: prefix}))
 			answering := make(chan error, 1)
 			go func() { answering <- tellLocalAddr(l) }()
 			called := addresses(prefix, 1, 500)
