@@ -250,7 +250,7 @@ func TestSourceBacklog(t *testing.T) {
 }
 
 // Orphans are bounded: beyond the limit a connection that its user has closed is reset.
-func TestOrphans(t *testing.T) {
+func TestTooManyOrphans(t *testing.T) {
 	p := newPair(t, HostOptions{Limits: stack.Limits{Orphans: 2}}, HostOptions{})
 	var users []*User
 	for range 5 {
