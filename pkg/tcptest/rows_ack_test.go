@@ -3,7 +3,6 @@ package tcptest
 import (
 	"testing"
 
-	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
@@ -83,26 +82,29 @@ func TestGapsAreToldAtOnce(t *testing.T) {
 		p.acked(n+30, [2]int{n + 40, n + 50})
 		p.text(n+30, 10)
 		p.acked(n + 50)
-		p.text(n+50, 10)
+		p.text(n+50, 10) // and for a while after it nothing is delayed
+		p.acked(n + 60)
 		p.silent()
 	})
 }
 
-// A superframe has one ACK, at once, as from Linux; so have the segments of one turn.
+// A superframe has one ACK, at once, as from Linux: also one of two small segments.
 func TestOneACKForASuperframe(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
-		p, n := settled(t, passive)
-		p.path.Whole = true
-		g := p.piece(n, 20*1448)
-		p.fill(&g)
-		p.World.send(p.peer, p.packet(&g), 1448)
-		p.high = n + 20*1448
-		for p.Run(0); len(p.got) == 0 && p.now < mono.Time(4000*second); {
-			p.Run(ms)
+		for _, size := range []int{1448, 100} {
+			for _, segments := range []int{2, 20} {
+				p, n := settled(t, passive)
+				g := p.piece(n, segments*size)
+				p.fill(&g)
+				p.high = n + segments*size
+				p.path.Whole = true
+				p.World.send(p.peer, p.packet(&g), uint16(size))
+				p.Run(0)
+				p.acked(p.high)
+				p.Run(second)
+				p.silent()
+			}
 		}
-		p.acked(p.high)
-		p.Run(second)
-		p.silent()
 	})
 }
 

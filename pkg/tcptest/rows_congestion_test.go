@@ -34,7 +34,7 @@ func grown(t *testing.T, passive bool, o HostOptions) (p *pair, from *User, host
 	}
 	from.Write(1_000_000)
 	p.Run(150 * ms) // less than the time-out after the end
-	for from.Info().Flight > 0 {
+	for p.err == nil && from.Info().Flight > 0 {
 		p.Run(ms)
 	}
 	if c := from.Info().Cwnd; c < 30*1448 {
@@ -158,7 +158,7 @@ func TestNoPacingOfShortWays(t *testing.T) {
 			}
 			p.loseOnce(host, withText) // the end of slow start
 			from.Write(300_000)
-			for p.Run(10 * ms); from.Info().Flight > 0; {
+			for p.Run(10 * ms); p.err == nil && from.Info().Flight > 0; {
 				p.Run(ms)
 			}
 			for range 60 { // acknowledged at once: the round trip is measured without the delay of an ACK

@@ -144,6 +144,7 @@ func TestOneReductionAWindow(t *testing.T) {
 		if said != 1 || i.Retransmits != 0 || len(second) == 0 || second[0].Flags&tcp.CWR == 0 {
 			t.Errorf("CWR on %d of %d segments, %d sent again", said, len(second), i.Retransmits)
 		}
+		p.send(tcp.Segment{Seq: p.seq(0), Flags: tcp.ACK, Ack: flight[9].End()})
 		echo(second[len(second)-1]) // of the next window
 		if p.user.Info().Ssthresh >= once.Ssthresh {
 			t.Error("the next window's echo is not heeded")

@@ -10,7 +10,7 @@ import (
 )
 
 // A retransmission that is lost, too, is found by what was sent after it (RFC 8985), and no time-out is waited for.
-func TestLostRetransmission(t *testing.T) {
+func TestRetransmissionIsLost(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := open(t)
 		from, to, host := p.c, p.s, p.a
@@ -156,7 +156,7 @@ func TestNothingIsUndoneForNothing(t *testing.T) {
 }
 
 // A lost tail, which no later segment can tell of, is found by a probe after two round trips (RFC 8985 section 7), and
-// not by the time-out; the loss that the probe has repaired counts as one.
+// not by the time-out.
 func TestTailLossProbe(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := burst(t, passive, 10, HostOptions{}, allOptions)
@@ -183,6 +183,31 @@ func TestTailLossProbe(t *testing.T) {
 		p.Run(second)
 		if i := p.user.Info(); i.Ssthresh >= before.Ssthresh {
 			t.Errorf("ssthresh %d", i.Ssthresh)
+		}
+	})
+}
+
+// A loss that the probe has repaired costs a reduction, as each loss does; a probe that was not needed, as a D-SACK
+// shows, costs none (RFC 8985 section 7.4).
+func TestTailLossProbeCounts(t *testing.T) {
+	roles(t, func(t *testing.T, passive bool) {
+		for _, needed := range []bool{true, false} {
+			p := burst(t, passive, 10, HostOptions{}, allOptions)
+			before := p.user.Info()
+			p.selects(8000)
+			p.Run(2*rtt + 10*ms)
+			if at := p.sentAt(); !slices.Equal(at, []int{9000}) {
+				t.Fatalf("sent %v", at)
+			}
+			p.Run(rtt)
+			if needed {
+				p.selects(10_000)
+			} else {
+				p.selects(10_000, [2]int{9000, 10_000})
+			}
+			if i := p.user.Info(); (i.Ssthresh < before.Ssthresh) != needed {
+				t.Errorf("needed %v: ssthresh %d", needed, i.Ssthresh)
+			}
 		}
 	})
 }
