@@ -92,7 +92,7 @@ func TestBuffersTuneThemselves(t *testing.T) {
 		if passive {
 			from, to = to, from
 		}
-		from.Write(60_000_000)
+		from.Write(20_000_000)
 		flight := 0
 		for range 100 {
 			p.Run(20 * ms)
@@ -102,7 +102,7 @@ func TestBuffersTuneThemselves(t *testing.T) {
 			t.Errorf("buffers of %d and %d, %d in flight", s, r, flight)
 		}
 		p.Run(20 * second)
-		if to.Read != 60_000_000 {
+		if to.Read != 20_000_000 {
 			t.Errorf("read %d", to.Read)
 		}
 		p.end()
