@@ -14,8 +14,8 @@ import (
 // Levels are those of the log, from the most to the least talkative.
 var Levels = []string{"debug", "info", "warn", "error"}
 
-// ECNs are the values of TCP.ECN: when the peer asks, never, and asking for it, too.
-var ECNs = []string{"passive", "off", "on"}
+// ECNs are the values of TCP.ECN: when the peer asks, never, asking for it, too, and asking for AccECN.
+var ECNs = []string{"passive", "off", "on", "accurate"}
 
 // MTUProbings are the values of TCP.MTUProbing: when large segments seem to vanish, never, and from the start.
 var MTUProbings = []string{"black-hole", "off", "on"}

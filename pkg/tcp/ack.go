@@ -15,6 +15,7 @@ func (c *Conn) ack(x *Env, now mono.Time, g *Segment) Drop {
 			return c.badAckOfSYN(x, now, g)
 		}
 		c.synAcknowledged(x, now, g)
+		c.ecnEstablish(g)
 		c.fire(x, now, fsm.SYNAcked)
 		if c.is(factCloseDue) {
 			c.unset(factCloseDue)
@@ -56,10 +57,12 @@ func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 	if c.is(factTimed) {
 		c.rtt.sample(now.Sub(c.rtt.at))
 		c.unset(factTimed)
+	} else if c.retries > 0 {
+		c.echoed(now, g) // of the SYN sent again
 	}
+	c.openWindow(x, now)
 	c.retries, c.backoff = 0, 0
 	c.timer[timerRetransmit] = 0
-	c.openWindow(x, now)
 	// Section 3.10.7.4 fifth: SND.WND, WL1 and WL2 from this segment. A SYN's window is not scaled.
 	if g.Flags&SYN == 0 {
 		c.snd.wnd = uint32(g.Window) << c.snd.scale
@@ -69,10 +72,14 @@ func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 	c.armKeepAlive(x, now)
 }
 
-// openWindow starts congestion control, once the MSS is known.
+// openWindow starts congestion control, once the MSS is known. A SYN that was lost twice says that the path is full
+// (RFC 5681 section 3.1; RFC 6928 section 2 excuses the first time).
 func (c *Conn) openWindow(x *Env, now mono.Time) {
 	c.cw = cc.Window{MSS: uint32(c.snd.mss)}
 	c.Settings(x).Congestion.Open(&c.cw, now)
+	if c.retries > 1 {
+		c.cw.Cwnd = c.cw.MSS
+	}
 }
 
 func (c *Conn) sameWindow(g *Segment) bool { return uint32(g.Window)<<c.snd.scale == c.snd.wnd }
@@ -104,7 +111,7 @@ func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment, repeated bool) {
 		a.bytes = g.Ack.Sub(prior)
 		c.snd.una = g.Ack
 		c.count.bytesOut += uint64(a.bytes)
-		c.retries, c.backoff = 0, 0
+		c.retries = 0
 	}
 	c.takeSACK(x, now, g, prior, &a)
 	if !c.is(factSACK) {

@@ -25,15 +25,18 @@ func (c *Conn) acceptable(g *Segment) bool {
 // freshTimestamp is the PAWS test (RFC 7323 section 5.3): the segment is not older than the last. A segment without
 // the option is let through: some hosts drop it after the handshake, and they are served all the same.
 func (c *Conn) freshTimestamp(now mono.Time, g *Segment) bool {
-	return g.Options.Has&HasTimestamps == 0 || int32(g.Options.TSVal-c.ts.recent) >= 0 || now.Sub(c.ts.at) > staleAfter
+	return g.Options.Has&HasTimestamps == 0 || int32(g.Options.TSVal-c.ts.recent) >= -pawsWindow || now.Sub(c.ts.at) > staleAfter
 }
+
+// pawsWindow is how many ticks older a segment may be, as in Linux: of two sent within a tick one may overtake the other.
+const pawsWindow = 1
 
 // staleAfter is when TS.Recent says nothing any more (RFC 7323 section 5.5): 24 days.
 const staleAfter = 24 * 86400 * mono.Second
 
 // noteTimestamp keeps TS.Recent (RFC 7323 section 4.3): from the segment that our next ACK answers.
 func (c *Conn) noteTimestamp(now mono.Time, g *Segment) {
-	if c.is(factTimestamps) && g.Options.Has&HasTimestamps != 0 && g.Seq.LessEq(c.rcv.acked) {
+	if c.is(factTimestamps) && g.Options.Has&HasTimestamps != 0 && g.Seq.LessEq(c.rcv.acked) && (int32(g.Options.TSVal-c.ts.recent) >= 0 || now.Sub(c.ts.at) > staleAfter) {
 		c.ts.recent, c.ts.at = g.Options.TSVal, now
 	}
 }

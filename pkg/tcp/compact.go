@@ -45,8 +45,9 @@ type HalfOpen struct {
 	wnd, mss, rcvMSS   uint16
 	state              fsm.State
 	profile, retries   uint8
-	sndScale, rcvScale uint8
+	scales             uint8 // ours in the upper half
 	sends              uint8
+	syn                uint8  // accECN.syn
 	challenge          uint32 // no challenge ACK before: ms after sent
 }
 
@@ -63,7 +64,7 @@ func (c *Conn) PackHalfOpen(h *HalfOpen) bool {
 		deadline: c.timer[timerRetransmit], sent: c.rtt.at, challenge: millis(c.challenge.Sub(c.rtt.at)),
 		iss: c.snd.iss, irs: c.rcv.irs, tsRecent: c.ts.recent, tsOffset: c.ts.offset, facts: c.facts,
 		wnd: uint16(c.snd.wnd), mss: c.mtu.most, rcvMSS: c.rcv.mss, state: c.state, profile: c.profile,
-		retries: c.retries, sndScale: c.snd.scale, rcvScale: c.rcv.scale, sends: uint8(min(c.count.segsOut, 255)),
+		retries: c.retries, syn: c.acc.syn, scales: c.rcv.scale<<4 | c.snd.scale, sends: uint8(min(c.count.segsOut, 255)),
 	}
 	return true
 }
@@ -74,18 +75,24 @@ func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 	*c = Conn{state: h.state, profile: h.profile, retries: h.retries, backoff: h.retries, facts: h.facts}
 	nxt := h.iss + 1
 	c.snd = sendSpace{una: h.iss, nxt: nxt, iss: h.iss, end: nxt, recover: h.iss, wl1: h.irs,
-		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd), buf: uint32(s.SendBuffer), mss: h.mss, scale: h.sndScale}
+		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd), buf: uint32(s.SendBuffer), mss: h.mss, scale: h.scales & 15}
 	c.rcv = receiveSpace{nxt: h.irs + 1, irs: h.irs, acked: h.irs + 1, read: h.irs + 1, stored: h.irs + 1,
-		buf: uint32(s.ReceiveBuffer), mss: h.rcvMSS, scale: h.rcvScale, quick: quickACKs}
+		buf: uint32(s.ReceiveBuffer), mss: h.rcvMSS, scale: h.scales >> 4, quick: quickACKs}
 	c.beginMTU(x)
 	if !c.is(factScale) {
 		c.rcv.buf = min(c.rcv.buf, 65535)
 	}
 	c.rcv.adv = c.rcv.nxt.Add(c.synWindow())
+	c.tune = tuning{from: c.rcv.nxt, at: h.sent}
 	c.ts.recent, c.ts.offset, c.ts.at = h.tsRecent, h.tsOffset, h.sent
 	c.timer[timerRetransmit] = h.deadline
 	c.challenge = h.sent.Add(mono.Duration(h.challenge) * mono.Millisecond)
 	c.rtt.at, c.stalled = h.sent, h.sent
+	c.rack.fack = h.iss
+	c.acc = accECN{received: firstCEP, acked: firstCEP, syn: h.syn}
+	if h.syn == ce {
+		c.acc.received++
+	}
 	c.userTimeout, c.finTimeout = millis(s.UserTimeout), millis(s.FinTimeout)
 	c.count.segsIn, c.count.segsOut = 1, uint32(h.sends)
 	if s.KeepAlive {

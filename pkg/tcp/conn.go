@@ -41,6 +41,7 @@ type Conn struct {
 	icmp        ICMPError // the last one that was believed
 	userTimeout uint32    // ms; 0: none
 	finTimeout  uint32    // ms
+	acc         accECN
 	mtu         mtuSearch
 	busy        busy
 	pace        mono.Time // no text before, if it is paced
@@ -130,6 +131,9 @@ const (
 	factSACK         // agreed (RFC 2018)
 	factScale        // agreed: windows are scaled (RFC 7323)
 	factECN          // agreed (RFC 3168)
+	factAccECN       // and accurate (RFC 9768)
+	factTellSYN      // the peer is to be told with which codepoint its SYN,ACK came
+	factNoECT        // the way there spoils the ECN field
 	factEcho         // a mark is to be echoed
 	factCWR          // the peer is to be told that we have slowed down
 	factReduced      // and until snd.recover the window does not grow
@@ -149,6 +153,7 @@ const (
 	factProbing      // a tail loss probe is out
 	factProbeAgain   // and it was a retransmission
 	factTail         // a tail loss probe is to be sent
+	factProbed       // and no round trip has been measured since the last one
 	factSendFixed    // the user has set the send buffer
 	factReceiveFixed // and the receive buffer
 	factDSACK        // rcv.dup is to be reported

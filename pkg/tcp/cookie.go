@@ -53,6 +53,7 @@ func (k *Secret) cookie(f *Flow, irs seq.Num, period, mss, bits uint32) seq.Num 
 // caller sends its SYN,ACK and forgets it.
 func (c *Conn) MakeCookie(k *Secret, f *Flow, now mono.Time) {
 	bits := uint32(cookieNoScale)
+	c.unset(factAccECN) // there is no room for it: the peer falls back to RFC 3168
 	if !c.is(factTimestamps) {
 		c.unset(factScale | factSACK | factECN)
 		c.snd.scale, c.rcv.scale = 0, 0

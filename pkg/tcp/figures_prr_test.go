@@ -14,19 +14,18 @@ import (
 //	inflight    19 19 18 18 17 17 16 16 15 15 14 14 13 13 12 12 11 11 10 10  9  9
 //	sent         N  N  R     N     N     N     N     N     N     N     N     N  N
 //
-// Two things differ here, and come to the same: at ACK 21 as much has been sent as there. RecoverFS is RFC 6937's,
-// SND.NXT-SND.UNA, 22 segments, where RFC 9937 leaves out the two that had been selected before. And bytes are counted,
-// so that a segment goes when all of it is due, and not the first byte.
+// Here bytes are counted, so that a segment goes when all of it is due, and not the first byte: an ACK later, and at the
+// end as much has been sent.
 //
 //	ack#      X  1  2  3  4  5  6  7  8  9 10 11 12 13 14 15 16 17 18 19 20 21 22
-//	inflight    19 19 18 18 17 16 15 15 14 14 13 13 12 12 11 10  9  9  9  9  9  9
-//	sent         N  N  R           N     N     N     N           N  N  N  N  N  N
+//	inflight    19 19 18 18 17 16 16 15 15 14 14 13 13 12 12 11 11 10  9  9  9  9
+//	sent         N  N  R        N     N     N     N     N     N        N  N  N
 func TestPRRFigure1(t *testing.T) {
 	s := newSender(t, ms, 20, 60)
 	s.want("at first", to(0, 19))
 	s.pass(s.rtt)
-	sent := []string{1: "20", 2: "21", 3: "r0", 7: "22", 9: "23", 11: "24", 13: "25", 17: "26", 18: "27", 19: "28", 20: "29", 21: "30"}
-	inflight := []int{1: 19, 19, 18, 18, 17, 16, 15, 15, 14, 14, 13, 13, 12, 12, 11, 10, 9, 9, 9, 9, 9}
+	sent := []string{1: "20", 2: "21", 3: "r0", 6: "22", 8: "23", 10: "24", 12: "25", 14: "26", 16: "27", 19: "28", 20: "29", 21: "30"}
+	inflight := []int{1: 19, 19, 18, 18, 17, 16, 16, 15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 9, 9, 9}
 	for i := 1; i <= 21; i++ {
 		if i == 20 {
 			s.pass(s.rtt)
@@ -95,7 +94,7 @@ func TestPRRFigure2(t *testing.T) {
 		t.Errorf("%g segments in flight, not ssthresh", got)
 	}
 	s.ack(22)
-	s.state("the full ACK", 11, 10) // a window has been acknowledged
+	s.state("the full ACK", 10, 10)
 }
 
 // RFC 9937 section 6.4: at the end cwnd is ssthresh, however little is in flight. Here all that seemed lost comes after

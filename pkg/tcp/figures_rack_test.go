@@ -108,7 +108,8 @@ func TestRACKWindowAdapts(t *testing.T) {
 		s.pass(s.rtt)
 		s.ack(n, [2]int{n + 1, n + 4})
 		s.out()
-		s.pass(s.rtt)
+		s.pass(2 * s.rtt) // longer than the window
+		s.out()
 		if dsack {
 			s.ack(n+4, [2]int{n, n + 1})
 			s.ack(n+4, [2]int{n, n + 1}) // it counts once a round trip

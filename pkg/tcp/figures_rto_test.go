@@ -110,17 +110,26 @@ func TestKarn(t *testing.T) {
 	}
 }
 
-// The same of the SYN: with one lost, the handshake measures nothing.
+// The same of the SYN: with one lost, the handshake measures nothing, unless timestamps tell which one is acknowledged; and
+// the time-out is 3 s then (RFC 6298 (5.7)).
 func TestKarnOfTheSYN(t *testing.T) {
-	for _, lost := range []int{0, 1} {
+	for _, c := range []struct {
+		lost       int
+		timestamps bool
+		measured   bool
+		rto        mono.Duration
+	}{{0, true, true, 200 * mono.Millisecond}, {0, false, true, 200 * mono.Millisecond}, {1, true, true, 200 * mono.Millisecond}, {1, false, false, 3 * mono.Second}} {
 		p := newPair(t)
-		p.lose = func(fromA bool, g *Segment) bool { return g.Flags == SYN && len(p.log) <= lost }
+		p.a.x.Settings[0].Timestamps = c.timestamps
+		p.a.c.OpenActive(p.a.x, p.now, Open{ISS: 5})
+		p.lose = func(fromA bool, g *Segment) bool { return g.Flags == SYN && len(p.log) <= c.lost }
 		p.run()
 		for !p.a.c.Opened() && p.wait(p.now.Add(2*mono.Second)) {
 			p.run()
 		}
-		if measured := p.a.c.rtt.srtt != 0; measured != (lost == 0) {
-			t.Errorf("%d lost: measured %v", lost, measured)
+		i := p.a.c.Info(p.a.x, p.now)
+		if measured := i.RTT != 0; measured != c.measured || i.RTO != c.rto || i.RTT > mono.Second {
+			t.Errorf("%+v: RTT %v, RTO %v", c, i.RTT, i.RTO)
 		}
 	}
 }

@@ -15,7 +15,7 @@ type Info struct {
 	PathMTU                 int // the largest packet that is sent
 	SendScale, ReceiveScale uint8
 	WindowScale, Timestamps bool // agreed
-	SACK, ECN               bool
+	SACK, ECN, AccurateECN  bool
 
 	RTT, RTTVar, MinRTT, RTO mono.Duration
 	Backoff                  int // doublings of the RTO, included in it
@@ -58,7 +58,7 @@ func (c *Conn) Info(x *Env, now mono.Time) Info {
 		State: c.state, Passive: c.is(factPassive),
 		SendMSS: int(c.snd.mss), ReceiveMSS: int(c.rcv.mss), PathMTU: int(c.snd.mss) + c.optionBytes() + 40,
 		SendScale: c.snd.scale, ReceiveScale: c.rcv.scale,
-		WindowScale: c.is(factScale), Timestamps: c.is(factTimestamps), SACK: c.is(factSACK), ECN: c.is(factECN),
+		WindowScale: c.is(factScale), Timestamps: c.is(factTimestamps), SACK: c.is(factSACK), ECN: c.is(factECN), AccurateECN: c.is(factAccECN),
 		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min, RTO: c.rto(x), Backoff: int(c.backoff), Retries: int(c.retries),
 		Congestion: c.Settings(x).Congestion.Name(), Cwnd: int(c.cw.Cwnd), Ssthresh: int(c.cw.Ssthresh), PacingRate: c.pacingRate(),
 		InRecovery: c.is(factRecovery), InLoss: c.is(factLoss), Reordering: c.is(factReordering),

@@ -25,9 +25,9 @@ func (c *Conn) Input(x *Env, now mono.Time, g *Segment) Drop {
 // predicted is the header prediction: the established connection's next segment, with nothing about it to think
 // over. It never asks the machine.
 func (c *Conn) predicted(x *Env, now mono.Time, g *Segment) bool {
-	const odd = SYN | FIN | RST | URG | ACK | ECE | CWR
+	const odd = SYN | FIN | RST | URG | ACK
 	switch {
-	case !c.is(factPredict) || g.Flags&odd != ACK || g.Seq != c.rcv.nxt || c.is(factFinSeen):
+	case !c.is(factPredict) || g.Flags&odd != ACK || !c.ecnExpected(g.Flags) || g.Seq != c.rcv.nxt || c.is(factFinSeen):
 		return false
 	case !g.Ack.In(c.snd.una, c.outstanding()+1) || c.rcv.holes != 0 || g.Options.Blocks != 0 || g.ECN == ce:
 		return false
@@ -95,6 +95,7 @@ func (c *Conn) synReceived(x *Env, now mono.Time, g *Segment) {
 	c.rcv.irs, c.rcv.nxt = g.Seq, g.Seq+1
 	c.rcv.read, c.rcv.stored, c.rcv.acked = c.rcv.nxt, c.rcv.nxt, c.rcv.nxt
 	c.rcv.adv = c.rcv.nxt.Add(max(promised, c.synWindow()))
+	c.tune = tuning{from: c.rcv.nxt, at: now}
 	c.negotiate(x, &g.Options)
 	c.ecnNegotiate(x, g)
 	c.snd.wnd, c.snd.maxWnd = uint32(g.Window), uint32(g.Window) // never scaled on a SYN
@@ -112,6 +113,7 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 	}
 	// First, check the sequence number, and the timestamp before it (RFC 7323 section 5.3, R1).
 	if c.is(factTimestamps) && g.Flags&RST == 0 && !c.freshTimestamp(now, g) {
+		c.duplicateText(g)
 		c.answerStray(x, now, g)
 		return DropPAWS
 	}
@@ -139,10 +141,11 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 	c.noteTimestamp(now, g)
 	c.alive(x, now)
 	c.ecnMarked(g)
+	flight := c.outstanding()
 	if d := c.ack(x, now, g); d != DropNone || c.is(factReleased) {
 		return d
 	}
-	c.ecnEchoed(x, now, g)
+	c.ecnEchoed(x, now, g, flight)
 	// Sixth, check the URG bit. Seventh, process the text. Eighth, check the FIN bit.
 	c.urgentIn(g)
 	return c.text(x, now, g)
@@ -182,9 +185,7 @@ func (c *Conn) unacceptable(x *Env, now mono.Time, g *Segment) Drop {
 	if g.Flags&RST != 0 {
 		return DropSequence
 	}
-	if len(g.Text) > 0 && g.Seq.Less(c.rcv.nxt) {
-		c.duplicate(g.Seq, seq.Min(g.Seq.Add(uint32(len(g.Text))), c.rcv.nxt))
-	}
+	c.duplicateText(g)
 	// With the window closed nothing is acceptable, and still a valid ACK must be taken (MUST-66, section 3.4).
 	if g.Seq == c.rcv.nxt && c.rcv.adv == c.rcv.nxt && g.Flags&(ACK|SYN) == ACK {
 		c.noteTimestamp(now, g)
@@ -195,6 +196,13 @@ func (c *Conn) unacceptable(x *Env, now mono.Time, g *Segment) Drop {
 	}
 	c.answerStray(x, now, g)
 	return DropSequence
+}
+
+// duplicateText notes the text of a segment that is not taken, as far as it has come before.
+func (c *Conn) duplicateText(g *Segment) {
+	if len(g.Text) > 0 && g.Seq.Less(c.rcv.nxt) {
+		c.duplicate(g.Seq, seq.Min(g.Seq.Add(uint32(len(g.Text))), c.rcv.nxt))
+	}
 }
 
 // answerStray acknowledges a segment that is not taken. Segments without text are answered under a limit: two hosts

@@ -121,7 +121,7 @@ func (c *Conn) checkHoles(x *Env) error {
 	}
 	list := &x.Memory.holes[c.rcv.holes]
 	at := c.rcv.nxt
-	for _, b := range list.run[:list.n] {
+	for _, b := range list.run {
 		if !at.Less(b.From) || !b.From.Less(b.To) {
 			return fmt.Errorf("run %d..%d after %d, from irs", b.From-c.rcv.irs, b.To-c.rcv.irs, at-c.rcv.irs)
 		}

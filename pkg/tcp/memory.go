@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/tcpd-project/tcpd/pkg/seq"
 )
@@ -144,51 +145,64 @@ func (m *Memory) give(r ring) {
 	m.spareBytes += len(r.buf)
 }
 
-// maxHoles bounds the runs of text out of order that a connection keeps.
-const maxHoles = 64
+// maxHoles bounds the runs of text out of order that a connection keeps: a peer that overshoots in slow start loses every
+// other segment of a whole window.
+const maxHoles = 4096
 
 // holes is the text out of order of one connection: runs in order of sequence number, apart from each other.
 type holes struct {
-	n      int
-	run    [maxHoles]Block
+	run    []Block
 	recent [4]seq.Num // where the last segments lay, the newest first (RFC 2018 section 4)
 }
 
 // add notes the run b. It reports false, and notes nothing, when there is no room for one more.
 func (h *holes) add(b Block) bool {
-	i := 0
-	for i < h.n && h.run[i].To.Less(b.From) {
-		i++
-	}
-	j := i // runs [i, j) touch b
-	for j < h.n && h.run[j].From.LessEq(b.To) {
+	i := h.search(b.From - 1) // one that ends where b begins touches it, too
+	j := i                    // runs [i, j) touch b
+	for j < len(h.run) && h.run[j].From.LessEq(b.To) {
 		b.From, b.To = seq.Min(b.From, h.run[j].From), seq.Max(b.To, h.run[j].To)
 		j++
 	}
-	if i == j && h.n == maxHoles {
+	if i == j && len(h.run) == maxHoles {
 		return false
 	}
-	copy(h.run[i+1:], h.run[j:h.n])
-	h.n += 1 - (j - i)
-	h.run[i] = b
+	h.run = slices.Replace(h.run, i, j, b)
 	return true
+}
+
+// search is the first run that ends beyond at.
+func (h *holes) search(at seq.Num) int {
+	i, _ := slices.BinarySearchFunc(h.run, at, func(b Block, at seq.Num) int {
+		if b.To.LessEq(at) {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
+// holding is the run that at lies in; false if there is none.
+func (h *holes) holding(at seq.Num) (Block, bool) {
+	if i := h.search(at); i < len(h.run) && h.run[i].From.LessEq(at) {
+		return h.run[i], true
+	}
+	return Block{}, false
 }
 
 // fill takes off the runs that nxt has reached, and returns the number after the text that is now in order.
 func (h *holes) fill(nxt seq.Num) seq.Num {
 	k := 0
-	for k < h.n && h.run[k].From.LessEq(nxt) {
+	for k < len(h.run) && h.run[k].From.LessEq(nxt) {
 		nxt = seq.Max(nxt, h.run[k].To)
 		k++
 	}
-	copy(h.run[:], h.run[k:h.n])
-	h.n -= k
+	h.run = slices.Delete(h.run, 0, k)
 	return nxt
 }
 
 // bytes is how much text the runs are.
 func (h *holes) bytes() (n int) {
-	for _, b := range h.run[:h.n] {
+	for _, b := range h.run {
 		n += int(b.To.Sub(b.From))
 	}
 	return n
@@ -203,13 +217,20 @@ func (m *Memory) holesOf(h *handle) *holes {
 			m.holes = append(m.holes, holes{})
 			*h = handle(len(m.holes) - 1)
 		}
-		m.holes[*h] = holes{}
+		l := &m.holes[*h]
+		*l = holes{run: l.run[:0]}
 	}
 	return &m.holes[*h]
 }
 
+// maxKeptRuns bounds the runs that a list given back keeps room for.
+const maxKeptRuns = 64
+
 func (m *Memory) freeHoles(h *handle) {
 	if *h != 0 {
+		if l := &m.holes[*h]; cap(l.run) > maxKeptRuns {
+			l.run = nil
+		}
 		m.freeHoleLists = append(m.freeHoleLists, *h)
 		*h = 0
 	}

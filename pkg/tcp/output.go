@@ -179,6 +179,9 @@ func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
 		s.again, s.probe = true, false
 		c.stamp(now, s, pipe)
 	}
+	if from == c.snd.una && c.backoff == 0 {
+		c.armRetransmit(x, now) // it has a whole time-out of its own, as in Linux
+	}
 	c.episode.resent += n
 	c.episode.out += n
 	c.count.retransmits++
@@ -305,7 +308,7 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, last bool) bool {
 func (c *Conn) frame(x *Env) uint32 {
 	mss := uint32(c.snd.mss)
 	most := min(x.Frame-40-c.optionBytes(), int(c.quantum()))
-	if c.any(factCWR | factUrgentOut) {
+	if c.is(factUrgentOut) || c.ecnSplits() {
 		most = int(mss) // a superframe would repeat what belongs to one segment
 	}
 	if c.snd.frame != 0 {
@@ -350,9 +353,7 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 
 // put fills in the header of a segment with an ACK.
 func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
-	if c.is(factEcho) {
-		flags |= ECE
-	}
+	flags |= c.ecnFlags()
 	o.Seq, o.Ack, o.Flags, o.Window = at, c.rcv.nxt, flags, c.advertise()
 	c.urgentOut(o, at)
 	if c.is(factTimestamps) {

@@ -23,6 +23,9 @@ func (c *Conn) rackDelivered(g *Segment, s span, rtt mono.Duration) {
 	if s.again {
 		// An ACK of the first sending, which came after the second: too early to be of that.
 		if c.is(factTimestamps) && g.Options.TSEcr != 0 && int32(g.Options.TSEcr-c.timestamp(s.at)) < 0 || rtt < c.rtt.min {
+			if c.is(factRecovery) {
+				c.set(factReordering) // it was late, and not lost
+			}
 			return
 		}
 	} else if s.end.Less(c.rack.fack) {
@@ -122,7 +125,7 @@ func sentBefore(s *span, at mono.Time, end seq.Num) bool {
 // armProbeTimer is section 7.2: the tail loss probe, where an RTO would be the only other way to learn of a loss.
 func (c *Conn) armProbeTimer(x *Env, now mono.Time) {
 	c.timer[timerTail] = 0
-	if !c.is(factSACK) || c.any(factRecovery|factLoss|factProbing) || c.snd.flight == 0 || c.snd.wnd == 0 || c.backoff > 0 {
+	if !c.is(factSACK) || c.any(factRecovery|factLoss|factProbing|factProbed) || c.snd.flight == 0 || c.snd.wnd == 0 || c.backoff > 0 {
 		return
 	}
 	if f := &x.Memory.flights[c.snd.flight]; f.sacked > 0 || f.lost > 0 {
@@ -137,8 +140,9 @@ func (c *Conn) armProbeTimer(x *Env, now mono.Time) {
 			pto += 2 * mono.Millisecond
 		}
 	}
-	if at := now.Add(pto); c.timer[timerRetransmit] == 0 || at < c.timer[timerRetransmit] {
-		c.timer[timerTail] = at
+	c.timer[timerTail] = now.Add(pto)
+	if rto := c.timer[timerRetransmit]; rto != 0 {
+		c.timer[timerTail] = min(c.timer[timerTail], rto) // the probe goes before the time-out, however soon that is
 	}
 }
 
@@ -147,7 +151,7 @@ func (c *Conn) tailProbe(x *Env, now mono.Time) {
 	if c.snd.flight == 0 || c.any(factRecovery|factLoss) {
 		return
 	}
-	c.set(factProbing | factTail)
+	c.set(factProbing | factProbed | factTail)
 	c.armRetransmit(x, now) // section 7.3: the RTO starts again
 }
 

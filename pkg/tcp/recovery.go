@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"github.com/tcpd-project/tcpd/pkg/mono"
-	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
@@ -25,12 +24,10 @@ func (c *Conn) judge(x *Env, now mono.Time, g *Segment, a *acked) {
 		a.newest, a.oldest = 0, 0
 		a.early = a.early && c.is(factSACK) // without SACK nothing tells it from text that arrives only now
 	}
-	if a.original && a.oldest > 0 {
-		c.rtt.sample(a.oldest)
-		c.rtt.min = min(c.rtt.min, a.newest)
-	}
+	c.measure(now, g, a)
 	c.probeAcked(x, now, g, a)
 	c.leaveEpisode(x, now, g, a)
+	c.ecnCounted(x, now, g, a)
 	if c.is(factSACK) {
 		c.findLosses(x, now, a)
 	} else {
@@ -40,6 +37,34 @@ func (c *Conn) judge(x *Env, now mono.Time, g *Segment, a *acked) {
 		c.enterRecovery(x, now, a)
 	}
 	c.control(x, now, a)
+}
+
+// measure takes the round trips that the acknowledgment shows. Of what was sent again only the timestamp tells which
+// sending is acknowledged (RFC 7323 section 4.1). The time-out stays doubled until there is a measurement (RFC 6298 section
+// 5).
+func (c *Conn) measure(now mono.Time, g *Segment, a *acked) {
+	switch {
+	case a.original && a.oldest > 0:
+		c.rtt.sample(a.oldest)
+		c.rtt.min = min(c.rtt.min, a.newest)
+	case a.bytes == 0 || !c.echoed(now, g):
+		return
+	}
+	c.backoff = 0
+	c.unset(factProbed)
+}
+
+// echoed takes the round trip that the timestamps tell, to the millisecond; false if they tell none.
+func (c *Conn) echoed(now mono.Time, g *Segment) bool {
+	if !c.is(factTimestamps) || g.Options.Has&HasTimestamps == 0 || g.Options.TSEcr == 0 {
+		return false
+	}
+	d := int32(c.timestamp(now) - g.Options.TSEcr)
+	if d < 0 {
+		return false
+	}
+	c.rtt.sample(max(mono.Duration(d)*mono.Millisecond, c.rtt.min, 1))
+	return true
 }
 
 // countDuplicates finds losses for a peer without SACK: the third duplicate ACK, and in recovery a partial one, show
@@ -75,8 +100,14 @@ func (c *Conn) loseFirst(x *Env, now mono.Time) uint32 {
 func (c *Conn) enterRecovery(x *Env, now mono.Time, a *acked) {
 	c.beginEpisode(now)
 	c.set(factRecovery)
-	c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.outstanding()})
+	if c.snd.flight != 0 { // RecoverFS of RFC 9937 section 6.1: without what was selected before
+		c.episode.flight = max(c.outstanding()-x.Memory.flights[c.snd.flight].sacked+a.new, 1)
+	}
+	c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.flightSize()})
 }
+
+// flightSize is FlightSize of RFC 5681, without what limited transmit has sent (section 3.2 step 2).
+func (c *Conn) flightSize() uint32 { return min(c.outstanding(), c.cw.Cwnd) }
 
 // beginEpisode notes where things stood when an episode began.
 func (c *Conn) beginEpisode(now mono.Time) {
@@ -88,10 +119,10 @@ func (c *Conn) beginEpisode(now mono.Time) {
 // leaveEpisode ends an episode that is over, or that was spurious.
 func (c *Conn) leaveEpisode(x *Env, now mono.Time, g *Segment, a *acked) {
 	if !c.any(factRecovery | factLoss) {
-		if c.snd.recover.LessEq(c.snd.una) {
+		if c.snd.recover.Less(c.snd.una) {
 			c.unset(factReduced)
+			c.snd.recover = c.snd.una // never so far behind that it seems ahead
 		}
-		c.snd.recover = seq.Max(c.snd.recover, c.snd.una) // never so far behind that it seems ahead
 		if c.is(factUndo) && a.dsack && c.episode.resent == 0 {
 			c.undo(x) // the duplicates are reported a round trip after the recovery's end
 		}
@@ -144,7 +175,7 @@ func (c *Conn) spurious(g *Segment, a *acked) bool {
 func (c *Conn) undo(x *Env) {
 	c.unset(factRecovery | factLoss | factForward | factHold | factUndo)
 	c.cw.Cwnd, c.cw.Ssthresh = max(c.cw.Cwnd, c.episode.cwnd), max(c.cw.Ssthresh, c.episode.ssthresh)
-	c.retries, c.backoff = 0, 0
+	c.retries = 0
 	c.snd.recover = c.snd.una
 	if c.snd.flight == 0 {
 		return
@@ -163,7 +194,7 @@ func (c *Conn) control(x *Env, now mono.Time, a *acked) {
 	k := &x.ack
 	*k = cc.Ack{
 		Bytes: a.bytes, New: a.new, Lost: a.lost, Flight: pipe, Prior: a.prior, RTT: a.newest, SRTT: c.rtt.srtt,
-		MinRTT: c.rtt.min, Limited: c.is(factLimited) || c.is(factLoss), Loss: c.any(factRecovery | factReduced),
+		MinRTT: c.rtt.min, Limited: c.mayGrow(a), Loss: c.any(factRecovery | factReduced),
 		Unpaced: c.pacingRate() == 0,
 	}
 	c.sampleRate(now, a, k)
@@ -171,6 +202,12 @@ func (c *Conn) control(x *Env, now mono.Time, a *acked) {
 	if c.is(factRecovery) && !c.cw.Owns {
 		c.reduce(a, pipe)
 	}
+}
+
+// mayGrow reports that cwnd was what held the sender back, and that the acknowledgment lets it grow: not a duplicate one
+// (RFC 3042 section 2), unless they are the rule.
+func (c *Conn) mayGrow(a *acked) bool {
+	return c.is(factLoss) || c.is(factLimited) && (a.bytes > 0 || c.is(factReordering))
 }
 
 // reduce is Proportional Rate Reduction (RFC 6937 section 3; the slow start bound where the acknowledgment shows
@@ -234,11 +271,18 @@ func (c *Conn) timedOut(x *Env, now mono.Time) {
 	for i := range f.live() {
 		s := &f.live()[i]
 		s.probe = false
-		if s.fate == flying || s.fate == sacked && reneged {
+		if s.fate == flying && (i == 0 || c.overdue(f, now, s)) || s.fate == sacked && reneged {
 			c.count.bytesLost += uint64(s.end.Sub(f.start(c.snd.una, i)))
 			f.mark(c.snd.una, i, lost)
 		}
 	}
+	c.cw.Cwnd = max(c.cw.Cwnd, c.pipe(x)+c.cw.MSS) // what was lost first goes, whatever is still in the air
+}
+
+// overdue reports that at a time-out a span is lost, too: all are but those that RACK would still wait for (RFC 8985
+// section 6.3).
+func (c *Conn) overdue(f *flight, now mono.Time, s *span) bool {
+	return !c.is(factSACK) || c.rack.at == 0 || s.at.Add(c.rack.rtt+c.reorderWindow(f)) <= now
 }
 
 // imagineSACK is for a peer without SACK: each duplicate ACK says that one more segment has arrived, and an ACK of new

@@ -9,8 +9,11 @@ type estimator struct {
 	at           mono.Time     // when our SYN was sent, if factTimed
 }
 
-// initialRTO is RFC 6298 (2.1)'s.
-const initialRTO = mono.Second
+// initialRTO is RFC 6298 (2.1)'s, and fallbackRTO (5.7)'s: for a connection whose SYN had to be sent again.
+const (
+	initialRTO  = mono.Second
+	fallbackRTO = 3 * mono.Second
+)
 
 // sample takes one measurement (RFC 6298 section 2).
 func (r *estimator) sample(d mono.Duration) {
@@ -34,7 +37,10 @@ func (r *estimator) sample(d mono.Duration) {
 func (c *Conn) rto(x *Env) mono.Duration {
 	s := c.Settings(x)
 	d := initialRTO
-	if c.rtt.srtt != 0 {
+	switch {
+	case c.rtt.srtt == 0 && c.is(factSynAcked):
+		d = fallbackRTO
+	case c.rtt.srtt != 0:
 		d = max(c.rtt.srtt+max(4*c.rtt.rttvar, mono.Millisecond), s.RTOMin)
 	}
 	for range c.backoff {

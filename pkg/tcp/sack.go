@@ -161,8 +161,9 @@ func (c *Conn) takeDSACK(b Block, prior seq.Num, a *acked) {
 	a.dsack = true
 	c.count.dsacks++
 	n := b.To.Sub(b.From)
-	if c.is(factUndo) && b.To.LessEq(c.snd.recover) && n <= 1<<30 {
+	if c.is(factUndo) && c.episode.resent > 0 && b.To.LessEq(c.snd.recover) && n <= 1<<30 {
 		c.episode.resent -= min(c.episode.resent, n)
+		c.set(factReordering) // what was sent again came, and late
 	}
 	c.rackDuplicate(prior)
 }
@@ -212,11 +213,11 @@ func (c *Conn) blocks(x *Env, o *Options) {
 	}
 	h := &x.Memory.holes[c.rcv.holes]
 	for _, at := range h.recent {
-		if i := h.holding(at); i < h.n {
-			add(h.run[i])
+		if b, ok := h.holding(at); ok {
+			add(b)
 		}
 	}
-	for i := h.n - 1; i >= 0 && int(o.Blocks) < most; i-- {
+	for i := len(h.run) - 1; i >= 0 && int(o.Blocks) < most; i-- {
 		add(h.run[i])
 	}
 }
@@ -227,14 +228,4 @@ func (c *Conn) first() uint8 {
 		return 1
 	}
 	return 0
-}
-
-// holding is the run that at lies in, or n.
-func (h *holes) holding(at seq.Num) int {
-	for i := range h.run[:h.n] {
-		if h.run[i].From.LessEq(at) && at.Less(h.run[i].To) {
-			return i
-		}
-	}
-	return h.n
 }

@@ -2,13 +2,14 @@ package tcp
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/seq"
 )
 
-// Flags are the control bits of a segment (RFC 9293 section 3.1).
-type Flags uint8
+// Flags are the control bits of a segment (RFC 9293 section 3.1, RFC 9768 section 4).
+type Flags uint16
 
 // The control bits.
 const (
@@ -20,21 +21,18 @@ const (
 	URG
 	ECE
 	CWR
+	AE
 )
 
 // String lists the bits that are set, SYN,ACK for instance.
 func (f Flags) String() string {
-	const names = "FINSYNRSTPSHACKURGECECWR"
-	var b []byte
-	for i := range 8 {
+	var set []string
+	for i, name := range [...]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE"} {
 		if f&(1<<i) != 0 {
-			if len(b) > 0 {
-				b = append(b, ',')
-			}
-			b = append(b, names[3*i:3*i+3]...)
+			set = append(set, name)
 		}
 	}
-	return string(b)
+	return strings.Join(set, ",")
 }
 
 // HeaderLen is the length of the TCP header without options, MaxHeaderLen with as many as fit, in bytes.
@@ -123,7 +121,7 @@ func (g *Segment) Parse(b []byte) Drop {
 		DstPort: binary.BigEndian.Uint16(b[2:]),
 		Seq:     seq.Num(binary.BigEndian.Uint32(b[4:])),
 		Ack:     seq.Num(binary.BigEndian.Uint32(b[8:])),
-		Flags:   Flags(b[13]),
+		Flags:   Flags(b[12]&1)<<8 | Flags(b[13]),
 		Window:  binary.BigEndian.Uint16(b[14:]),
 		Urgent:  binary.BigEndian.Uint16(b[18:]),
 		Text:    b[off:],
@@ -236,7 +234,7 @@ func (g *Segment) Put(b []byte, pseudo uint16) int {
 	binary.BigEndian.PutUint16(b[2:], g.DstPort)
 	binary.BigEndian.PutUint32(b[4:], uint32(g.Seq))
 	binary.BigEndian.PutUint32(b[8:], uint32(g.Ack))
-	b[12], b[13] = byte(n/4)<<4, byte(g.Flags)
+	b[12], b[13] = byte(n/4)<<4|byte(g.Flags>>8), byte(g.Flags)
 	binary.BigEndian.PutUint16(b[14:], g.Window)
 	binary.BigEndian.PutUint16(b[16:], pseudo)
 	binary.BigEndian.PutUint16(b[18:], g.Urgent)

@@ -126,6 +126,7 @@ func (c *Conn) fields(k *codec) {
 	word(k, &c.events)
 	c.rack.fields(k)
 	word(k, &c.tune.from)
+	word(k, &c.tune.read)
 	word(k, &c.tune.at)
 	word(k, &c.rate.delivered)
 	word(k, &c.rate.deliveredAt)
@@ -151,6 +152,9 @@ func (c *Conn) fields(k *codec) {
 	word(k, &c.icmp.Code)
 	word(k, &c.userTimeout)
 	word(k, &c.finTimeout)
+	word(k, &c.acc.received)
+	word(k, &c.acc.acked)
+	word(k, &c.acc.syn)
 	word(k, &c.mtu.most)
 	word(k, &c.mtu.high)
 	word(k, &c.mtu.size)
@@ -241,9 +245,9 @@ func (k *codec) ring(x *Env, h *handle, from seq.Num) *ring {
 
 // holes writes or reads the runs beyond a hole, each with its text in r.
 func (k *codec) holes(x *Env, h *handle, r *ring) {
-	n := uint8(0)
+	n := uint16(0)
 	if *h != 0 {
-		n = uint8(x.Memory.holes[*h].n) + 1
+		n = uint16(len(x.Memory.holes[*h].run)) + 1
 	}
 	if word(k, &n); n == 0 || k.err != nil {
 		return
@@ -253,11 +257,13 @@ func (k *codec) holes(x *Env, h *handle, r *ring) {
 		return
 	}
 	list := x.Memory.holesOf(h)
-	list.n = int(n) - 1
+	if k.reading {
+		list.run = append(list.run, make([]Block, n-1)...)
+	}
 	for i := range list.recent {
 		word(k, &list.recent[i])
 	}
-	for i := range list.run[:list.n] {
+	for i := range list.run {
 		word(k, &list.run[i].From)
 		word(k, &list.run[i].To)
 		k.text(r, list.run[i].From, int(int32(list.run[i].To-list.run[i].From)))

@@ -103,7 +103,7 @@ func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 		c.rcv.nxt = list.fill(c.rcv.nxt)
 		c.ackNow() // at once when a hole fills (RFC 5681 section 4.2)
 		c.rcv.quick = quickACKs
-		if list.n == 0 {
+		if len(list.run) == 0 {
 			x.Memory.freeHoles(&c.rcv.holes)
 		}
 	}
@@ -144,9 +144,11 @@ func (c *Conn) keepBeyondHole(x *Env, g *Segment) Drop {
 	}
 	list := x.Memory.holesOf(&c.rcv.holes)
 	b := Block{g.Seq, g.Seq.Add(uint32(len(g.Text)))}
-	if i := list.holding(b.From); i < list.n && b.To.LessEq(list.run[i].To) {
-		c.duplicate(b.From, b.To)
-		return DropNone
+	if have, ok := list.holding(b.From); ok {
+		c.duplicate(b.From, seq.Min(b.To, have.To))
+		if b.To.LessEq(have.To) {
+			return DropNone
+		}
 	}
 	if !list.add(b) {
 		return DropReorderFull

@@ -8,6 +8,7 @@ import (
 // tuning is the receiver's measurement of a round trip's worth of reading.
 type tuning struct {
 	from seq.Num // what had been read when it began
+	read uint32  // in the round trip before, bytes
 	at   mono.Time
 }
 
@@ -36,15 +37,19 @@ func (c *Conn) tuneSend(x *Env) {
 }
 
 // tuneReceive is dynamic right-sizing (Fisk and Feng, 2001; Linux's tcp_rcv_space_adjust): the window is to be twice
-// what the user reads in a round trip, so that a sender in slow start is not held back.
+// what the user reads in a round trip, for losses, and more as that grows, so that a sender in slow start is not held back.
 func (c *Conn) tuneReceive(x *Env) {
 	most := min(c.most(c.Settings(x).ReceiveBufferMax), 65535<<c.rcv.scale)
 	if c.is(factReceiveFixed) || c.rcv.buf >= most || c.heard.Sub(c.tune.at) < c.rtt.srtt {
 		return
 	}
-	read := c.rcv.read.Sub(c.tune.from)
-	c.tune = tuning{c.rcv.read, c.heard}
-	if want := 2*min(read, 1<<29) + 16*uint32(c.rcv.mss); want > c.rcv.buf && x.roomToGrow() {
-		c.rcv.buf = min(want, most)
+	read, before := min(c.rcv.read.Sub(c.tune.from), 1<<29), max(c.tune.read, uint32(c.rcv.mss))
+	c.tune = tuning{c.rcv.read, read, c.heard}
+	want := 2*uint64(read) + 16*uint64(c.rcv.mss)
+	if read > before {
+		want += 2 * want * uint64(read-before) / uint64(before)
+	}
+	if want > uint64(c.rcv.buf) && x.roomToGrow() {
+		c.rcv.buf = uint32(min(want, uint64(most)))
 	}
 }

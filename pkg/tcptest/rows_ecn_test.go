@@ -160,7 +160,7 @@ func TestOnlyNewTextIsECT(t *testing.T) {
 		if g := p.one(); g.ECN != 2 {
 			t.Errorf("codepoint %d on new text", g.ECN)
 		}
-		p.Run(400e6)
+		p.Run(700e6)
 		p.text(0, 10)
 		p.user.Abort()
 		p.Run(0)
