@@ -54,6 +54,7 @@ func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 	c.set(factSynAcked)
 	c.icmp = ICMPError{}
 	c.snd.una = c.snd.iss + 1
+	c.rack.fack = c.snd.una
 	if c.is(factTimed) {
 		c.rtt.sample(now.Sub(c.rtt.at))
 		c.unset(factTimed)

@@ -160,6 +160,7 @@ const (
 	factLimited      // cwnd held the sender back
 	factReleased     // over; the record may go when its last segment has been sent
 	factStarved      // the user wants room in the send ring
+	factWaiting      // text has waited ever since the last was sent, for the pace or, if the algorithm has a rate, for cwnd
 	factCloseDue     // Close is withheld until our SYN is acknowledged
 	factCork         // only full segments are sent
 	factUrgentOut    // SND.UP is ahead of SND.UNA

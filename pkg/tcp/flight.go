@@ -29,6 +29,8 @@ type span struct {
 	deliveredAt mono.Time
 	firstAt     mono.Time
 	appLimited  bool
+	flight      uint32 // in flight with it; a merged span has that of its last part
+	lost        uint32 // bytes found lost by then, round the ring
 }
 
 // fate is what is known of a span.
@@ -54,7 +56,7 @@ func (f *flight) start(una seq.Num, i int) seq.Num {
 func (f *flight) push(una seq.Num, s span) {
 	if n := len(f.spans); n > f.head {
 		if last := &f.spans[n-1]; last.at == s.at && last.fate == flying && !last.again && last.appLimited == s.appLimited && !last.probe && !s.probe {
-			last.end = s.end
+			last.end, last.flight = s.end, s.flight
 			return
 		}
 	}

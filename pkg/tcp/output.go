@@ -116,6 +116,9 @@ func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
 			return true
 		}
 	}
+	if c.unset(factWaiting); c.cw.Pacing != 0 && c.snd.nxt.Less(c.snd.end) {
+		c.set(factWaiting) // a rate is lost where a pause is not made up for; a window is not
+	}
 	if c.is(factProbe) {
 		c.unset(factProbe)
 		c.sendProbe(x, now, o)
@@ -177,7 +180,7 @@ func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
 		}
 		f.mark(c.snd.una, i, flying)
 		s.again, s.probe = true, false
-		c.stamp(now, s, pipe)
+		c.stamp(now, s, pipe, n)
 	}
 	if from == c.snd.una && c.backoff == 0 {
 		c.armRetransmit(x, now) // it has a whole time-out of its own, as in Linux
@@ -236,7 +239,7 @@ func (c *Conn) sendMTUProbe(x *Env, now mono.Time, o *Out, n uint32) {
 
 func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin bool) {
 	at := c.snd.nxt
-	c.stamp(now, &s, c.pipe(x))
+	c.stamp(now, &s, c.pipe(x), s.end.Sub(at))
 	x.Memory.flightOf(&c.snd.flight).push(c.snd.una, s)
 	c.snd.nxt = s.end
 	if c.is(factRecovery) {
@@ -299,7 +302,7 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, last bool) bool {
 	case n < mss:
 		return flight == 0 && n >= c.snd.maxWnd/2 && !c.is(factCork)
 	case n < queued && n < min(most, c.cw.Cwnd/4, c.snd.maxWnd/4):
-		return flight < 2*mss
+		return flight < 2*mss || c.any(factRecovery|factLoss)
 	}
 	return true
 }

@@ -9,6 +9,8 @@ const (
 	// paceFrom is the shortest round trip worth pacing: below it a window is a matter of microseconds.
 	paceFrom    = 2 * mono.Millisecond
 	paceCatchUp = mono.Millisecond
+	// paceLate is what is made up for with factWaiting: a timer came late, or acknowledgments did.
+	paceLate = 2 * mono.Millisecond
 )
 
 // pacingRate is in bytes a second; 0: not paced. An algorithm's own rate comes first; else it is Linux's: twice
@@ -33,13 +35,18 @@ func (c *Conn) paced(now mono.Time) bool {
 		return false
 	}
 	c.timer[timerPace] = c.pace
+	c.set(factWaiting)
 	return true
 }
 
 // spend takes the time that n bytes are to last.
 func (c *Conn) spend(now mono.Time, n uint32) {
 	if rate := c.pacingRate(); rate != 0 {
-		c.pace = max(c.pace, now.Add(-paceCatchUp)).Add(mono.Duration(uint64(n) * uint64(mono.Second) / rate))
+		behind := paceCatchUp
+		if c.is(factWaiting) {
+			behind = paceLate
+		}
+		c.pace = max(c.pace, now.Add(-behind)).Add(mono.Duration(uint64(n) * uint64(mono.Second) / rate))
 	}
 }
 

@@ -115,6 +115,11 @@ func (c *Conn) lose(f *flight, now mono.Time, i int, a *acked) {
 	}
 	a.lost += n
 	c.count.bytesLost += uint64(n)
+	l := &c.rate.loss
+	l.bytes += n
+	if s.at >= a.lostAt {
+		a.lostAt, l.flight, l.lost, l.appLimited = s.at, s.flight, s.lost, s.appLimited
+	}
 }
 
 // sentBefore is RACK_sent_after of the other: the span was sent before what was sent at the time at up to end.

@@ -14,18 +14,35 @@ type rate struct {
 	appLimited  uint64    // up to here samples are the application's doing; 0: none
 	roundEnd    uint64    // the round ends when what was sent at this much delivered comes back
 
+	loss loss
+
 	// The last sample: bytes delivered within interval.
 	sampled  uint32
 	interval mono.Duration
 }
 
-// stamp gives a span what a rate sample will need.
-func (c *Conn) stamp(now mono.Time, s *span, pipe uint32) {
+// loss is what was found lost since the algorithm last heard: how much, and what stands in the last sent of it.
+type loss struct {
+	bytes        uint32
+	flight, lost uint32
+	appLimited   bool
+}
+
+// tell fills in what has been found lost; total is all that ever was.
+func (l *loss) tell(total uint32, to *cc.Ack) {
+	if l.bytes > 0 {
+		to.Lost, to.LossTxInFlight, to.LossLostSince, to.LossAppLimited = l.bytes, l.flight, total-l.lost, l.appLimited
+	}
+	*l = loss{}
+}
+
+// stamp gives a span what a rate sample will need; pipe is without it, n its length.
+func (c *Conn) stamp(now mono.Time, s *span, pipe, n uint32) {
 	if pipe == 0 {
 		c.rate.firstAt, c.rate.deliveredAt = now, now
 	}
 	s.at, s.delivered, s.deliveredAt, s.firstAt = now, c.rate.delivered, c.rate.deliveredAt, c.rate.firstAt
-	s.appLimited = c.rate.appLimited != 0
+	s.appLimited, s.flight, s.lost = c.rate.appLimited != 0, pipe+n, uint32(c.count.bytesLost)
 }
 
 // applicationLimited notes that there is nothing more to send though there might be.
@@ -50,10 +67,12 @@ func (c *Conn) sampleRate(now mono.Time, a *acked, to *cc.Ack) {
 		c.rate.roundEnd = c.rate.delivered
 	}
 	interval := max(s.at.Sub(s.firstAt), now.Sub(s.deliveredAt))
+	to.Sampled, to.AppLimited = uint32(c.rate.delivered-s.delivered), s.appLimited
+	to.TxInFlight, to.LostSince = s.flight, uint32(c.count.bytesLost)-s.lost
 	if interval < c.rtt.min || interval <= 0 {
 		return
 	}
-	to.Sampled, to.Interval, to.AppLimited = uint32(c.rate.delivered-s.delivered), interval, s.appLimited
+	to.Interval = interval
 	if !s.appLimited || uint64(to.Sampled)*uint64(c.rate.interval) >= uint64(c.rate.sampled)*uint64(interval) {
 		c.rate.sampled, c.rate.interval = to.Sampled, interval
 	}

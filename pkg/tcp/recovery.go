@@ -193,10 +193,11 @@ func (c *Conn) control(x *Env, now mono.Time, a *acked) {
 	pipe := c.pipe(x)
 	k := &x.ack
 	*k = cc.Ack{
-		Bytes: a.bytes, New: a.new, Lost: a.lost, Flight: pipe, Prior: a.prior, RTT: a.newest, SRTT: c.rtt.srtt,
+		Bytes: a.bytes, New: a.new, Flight: pipe, Prior: a.prior, RTT: a.newest, SRTT: c.rtt.srtt,
 		MinRTT: c.rtt.min, Limited: c.mayGrow(a), Loss: c.any(factRecovery | factReduced),
-		Unpaced: c.pacingRate() == 0,
+		Unpaced: c.pacingRate() == 0, Repair: c.is(factLoss), NoSACK: !c.is(factSACK),
 	}
+	c.rate.loss.tell(uint32(c.count.bytesLost), k)
 	c.sampleRate(now, a, k)
 	c.Settings(x).Congestion.Ack(&c.cw, now, k)
 	if c.is(factRecovery) && !c.cw.Owns {

@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"slices"
+
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/seq"
 )
@@ -11,6 +13,7 @@ type acked struct {
 	bytes    uint32        // by which SND.UNA moved
 	new      uint32        // delivered: by SND.UNA or by SACK
 	lost     uint32        // found lost
+	lostAt   mono.Time     // when the last sent of it was sent
 	oldest   mono.Duration // round trip of the oldest segment that it acknowledges and that was sent once; 0: none
 	newest   mono.Duration // of the newest
 	sample   span          // the newest of those delivered
@@ -116,6 +119,8 @@ func (c *Conn) takeSACK(x *Env, now mono.Time, g *Segment, prior seq.Num, a *ack
 		c.takeDSACK(blocks[0], prior, a)
 		blocks = blocks[1:]
 	}
+	// The newest comes first. In the order of the stream, an older one that is new to us is no sign of reordering.
+	slices.SortFunc(blocks, func(a, b Block) int { return int(int32(a.From - b.From)) })
 	for _, b := range blocks {
 		b.From = seq.Max(b.From, c.snd.una)
 		if c.snd.flight == 0 || !b.From.Less(b.To) || c.snd.nxt.Less(b.To) || !b.From.Less(c.snd.nxt) {

@@ -135,6 +135,10 @@ func (c *Conn) fields(k *codec) {
 	word(k, &c.rate.roundEnd)
 	word(k, &c.rate.sampled)
 	word(k, &c.rate.interval)
+	word(k, &c.rate.loss.bytes)
+	word(k, &c.rate.loss.flight)
+	word(k, &c.rate.loss.lost)
+	flag(k, &c.rate.loss.appLimited)
 	word(k, &c.episode.cwnd)
 	word(k, &c.episode.ssthresh)
 	word(k, &c.episode.resent)
@@ -304,6 +308,8 @@ func (s *span) fields(k *codec) {
 	word(k, &s.deliveredAt)
 	word(k, &s.firstAt)
 	flag(k, &s.appLimited)
+	word(k, &s.flight)
+	word(k, &s.lost)
 }
 
 func (r *rack) fields(k *codec) {

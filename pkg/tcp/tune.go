@@ -27,13 +27,14 @@ func (c *Conn) most(limit int) uint32 {
 // roomToGrow reports that buffers may become larger: less than half of the memory is in use.
 func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse < x.Memory.Limit/2 }
 
-// tuneSend lets the send buffer hold twice what may be in flight, so that an acknowledgment always finds text to send.
+// tuneSend lets the send buffer hold three times what may be in flight, so that an acknowledgment always finds text to
+// send: in recovery it holds what was sent beyond a hole, too. A buffer that is too small keeps cwnd from being used.
 func (c *Conn) tuneSend(x *Env) {
 	most := c.most(c.Settings(x).SendBufferMax)
-	if c.is(factSendFixed) || c.snd.buf >= most || !c.is(factLimited) || !x.roomToGrow() {
+	if c.is(factSendFixed) || c.snd.buf >= most || !c.any(factLimited|factStarved) || !x.roomToGrow() {
 		return
 	}
-	c.snd.buf = max(c.snd.buf, min(most, 2*min(c.cw.Cwnd, 1<<30)))
+	c.snd.buf = max(c.snd.buf, min(most, 3*min(c.cw.Cwnd, 1<<30)))
 }
 
 // tuneReceive is dynamic right-sizing (Fisk and Feng, 2001; Linux's tcp_rcv_space_adjust): the window is to be twice

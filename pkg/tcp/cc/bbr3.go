@@ -124,7 +124,7 @@ func (BBR3) Timeout(w *Window, _ mono.Time, _ uint32) {
 
 // keep remembers the last cwnd that neither loss nor PROBE_RTT had cut.
 func (s *bbr3) keep(w *Window) {
-	if s.inLoss || s.state == probeRTT3 {
+	if s.inLoss || s.stage == probeRTT3 {
 		s.prior = max(s.prior, w.Cwnd)
 		return
 	}
@@ -133,7 +133,7 @@ func (s *bbr3) keep(w *Window) {
 
 // gains are those of the state, for the rate and for the window.
 func (s *bbr3) gains() (pace, cwnd uint64) {
-	switch s.state {
+	switch s.stage {
 	case startup3:
 		return startupGain3, cwndGain3
 	case drain3:
@@ -168,7 +168,7 @@ func (s *bbr3) resetFull(rate uint64) { s.fullRate, s.fullCount, s.fullNow = rat
 
 // checkStartup ends STARTUP when the pipe is full, or by losses that have lasted for a round trip (section 5.3.1.3).
 func (s *bbr3) checkStartup(w *Window, a *Ack) {
-	if s.state != startup3 {
+	if s.stage != startup3 {
 		return
 	}
 	lossy := s.lossRoundStart && a.Loss && s.lossEvents >= startupLosses && tooHigh(a, a.TxInFlight, a.LostSince)
@@ -180,13 +180,13 @@ func (s *bbr3) checkStartup(w *Window, a *Ack) {
 		s.lossEvents = 0
 	}
 	if s.reached {
-		s.state, s.drained = drain3, 0
+		s.stage, s.drained = drain3, 0
 	}
 }
 
 // checkDrain goes on when the queue of STARTUP is gone, or after three rounds.
 func (s *bbr3) checkDrain(w *Window, now mono.Time, a *Ack) {
-	if s.state != drain3 {
+	if s.stage != drain3 {
 		return
 	}
 	if a.Flight <= s.inflight(w, unit) || s.drained > drainRounds {
@@ -224,7 +224,7 @@ func (s *bbr3) setCwnd(w *Window, a *Ack) {
 		}
 		w.Cwnd = max(w.Cwnd, minSegments*w.MSS)
 	}
-	if s.state == probeRTT3 {
+	if s.stage == probeRTT3 {
 		w.Cwnd = min(w.Cwnd, s.probeRTTCwnd(w))
 	}
 	w.Cwnd = min(w.Cwnd, s.cap(w), maxWindow)
@@ -233,7 +233,7 @@ func (s *bbr3) setCwnd(w *Window, a *Ack) {
 // cap is what the bounds allow in the state.
 func (s *bbr3) cap(w *Window) uint32 {
 	most := unbounded
-	switch s.state {
+	switch s.stage {
 	case down3, refill3, up3:
 		most = s.long
 	case cruise3, probeRTT3:

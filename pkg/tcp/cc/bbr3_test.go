@@ -15,8 +15,8 @@ type watchBBR3 struct {
 }
 
 func (b *watchBBR3) watch(d mono.Duration, w *Window, _ *Ack) {
-	if s := loadBBR3(w); len(b.states) == 0 || b.states[len(b.states)-1] != s.state {
-		b.states, b.entered = append(b.states, s.state), append(b.entered, d)
+	if s := loadBBR3(w); len(b.states) == 0 || b.states[len(b.states)-1] != s.stage {
+		b.states, b.entered = append(b.states, s.stage), append(b.entered, d)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestBBR3ProbesRTT(t *testing.T) {
 	p := Path{Rate: 2_500_000, RTT: 50 * ms, Queue: 500_000}
 	p.Watch = func(d mono.Duration, w *Window, a *Ack) {
 		seen.watch(d, w, a)
-		if s := loadBBR3(w); s.state == probeRTT3 && s.lowSince {
+		if s := loadBBR3(w); s.stage == probeRTT3 && s.lowSince {
 			low, most = min(low, a.Flight), max(most, a.Flight)
 		}
 	}
@@ -243,7 +243,7 @@ func steady3(t *testing.T) *drive {
 		d.feed(func(a *Ack) { a.Flight, a.TxInFlight = 100*testMSS, 100*testMSS })
 	}
 	for range 1000 {
-		if loadBBR3(&d.w).state == cruise3 {
+		if loadBBR3(&d.w).stage == cruise3 {
 			return d
 		}
 		d.feed(func(a *Ack) { a.Flight, a.TxInFlight = 100*testMSS, 100*testMSS })
@@ -302,8 +302,8 @@ func TestBBR3ShortBounds(t *testing.T) {
 		}
 		d.edit(func(s *bbr3) { s.stamp -= 4000 })
 		d.feed(func(a *Ack) { a.Flight = 80 * testMSS })
-		if s := loadBBR3(&d.w); s.state != refill3 || s.short != unbounded || s.shortRate != largestRate {
-			t.Errorf("%s: in state %d the bounds are %d, %d", c.name, s.state, s.shortRate, s.short)
+		if s := loadBBR3(&d.w); s.stage != refill3 || s.short != unbounded || s.shortRate != largestRate {
+			t.Errorf("%s: in state %d the bounds are %d, %d", c.name, s.stage, s.shortRate, s.short)
 		}
 	}
 }
@@ -314,7 +314,7 @@ func probing3(t *testing.T) *drive {
 	d := steady3(t)
 	d.edit(func(s *bbr3) { s.stamp -= 4000 })
 	for range 100 {
-		if s := loadBBR3(&d.w); s.state == up3 && s.acks == acksFeedback {
+		if s := loadBBR3(&d.w); s.stage == up3 && s.acks == acksFeedback {
 			return d
 		}
 		d.feed(func(a *Ack) { a.Flight, a.Prior, a.TxInFlight = 100*testMSS, 110*testMSS, 110*testMSS })
@@ -335,8 +335,8 @@ func TestBBR3ProbeTooHigh(t *testing.T) {
 			a.LossTxInFlight, a.LossLostSince, a.TxInFlight, a.LostSince = 120*testMSS, c.lost*testMSS, 120*testMSS, c.lost*testMSS
 		})
 		s := loadBBR3(&d.w)
-		if s.prevTooHigh != c.tooHigh || (s.state != up3) != c.tooHigh || (s.long != unbounded) != c.tooHigh {
-			t.Errorf("%d of 120 lost: state %d, bound %d, too high %v", c.lost, s.state, s.long, s.prevTooHigh)
+		if s.prevTooHigh != c.tooHigh || (s.stage != up3) != c.tooHigh || (s.long != unbounded) != c.tooHigh {
+			t.Errorf("%d of 120 lost: state %d, bound %d, too high %v", c.lost, s.stage, s.long, s.prevTooHigh)
 		}
 		if want := flightAtLoss(&Ack{Lost: c.lost * testMSS, LossTxInFlight: 120 * testMSS, LossLostSince: c.lost * testMSS}); c.tooHigh && s.long != want {
 			t.Errorf("%d of 120 lost: bound %d, want %d", c.lost, s.long, want)
@@ -345,15 +345,15 @@ func TestBBR3ProbeTooHigh(t *testing.T) {
 	d := probing3(t)
 	d.alg.Loss(&d.w, d.now, Episode{ECN: true})
 	d.feed(func(a *Ack) { a.TxInFlight = 120 * testMSS })
-	if s := loadBBR3(&d.w); s.state == up3 || s.long != 120*testMSS || !s.prevTooHigh {
-		t.Errorf("after a mark: state %d, bound %d", s.state, s.long)
+	if s := loadBBR3(&d.w); s.stage == up3 || s.long != 120*testMSS || !s.prevTooHigh {
+		t.Errorf("after a mark: state %d, bound %d", s.stage, s.long)
 	}
 	d = probing3(t)
 	d.feed(func(a *Ack) {
 		a.NoSACK, a.Lost, a.LossTxInFlight, a.LossLostSince = true, testMSS, 120*testMSS, testMSS
 	})
-	if s := loadBBR3(&d.w); s.state == up3 {
-		t.Errorf("after a loss without SACK: state %d", s.state)
+	if s := loadBBR3(&d.w); s.stage == up3 {
+		t.Errorf("after a loss without SACK: state %d", s.stage)
 	}
 	d = probing3(t)
 	d.feed(func(a *Ack) {
@@ -395,10 +395,10 @@ func TestBBR3Drains(t *testing.T) {
 	for _, c := range []struct{ flight, least, most int }{{100, 0, 1}, {250, 31, 41}} { // ACKs, ten a round trip
 		d := newDrive(BBR3{}, 100*ms, 10)
 		n := 0
-		for loadBBR3(&d.w).state == startup3 {
+		for loadBBR3(&d.w).stage == startup3 {
 			d.feed(func(a *Ack) { a.Flight, a.TxInFlight = 250*testMSS, 250*testMSS })
 		}
-		for ; n < 100 && loadBBR3(&d.w).state == drain3; n++ {
+		for ; n < 100 && loadBBR3(&d.w).stage == drain3; n++ {
 			d.feed(func(a *Ack) { a.Flight = uint32(c.flight) * testMSS })
 		}
 		if n < c.least || n > c.most {
@@ -413,8 +413,8 @@ func TestBBR3StartupEndsByAMark(t *testing.T) {
 	d.feed(nil)
 	d.alg.Loss(&d.w, d.now, Episode{ECN: true})
 	d.feed(nil)
-	if s := loadBBR3(&d.w); s.state == startup3 || s.long == unbounded {
-		t.Errorf("after a mark state %d, bound %d", s.state, s.long)
+	if s := loadBBR3(&d.w); s.stage == startup3 || s.long == unbounded {
+		t.Errorf("after a mark state %d, bound %d", s.stage, s.long)
 	}
 }
 
@@ -596,8 +596,8 @@ func TestBBR3Bounds(t *testing.T) {
 				BBR3{}.Loss(w, now, Episode{ECN: true})
 			}
 			BBR3{}.Ack(w, now, &a)
-			if s := loadBBR3(w); w.Cwnd < minSegments*w.MSS || w.Cwnd > maxWindow || w.Pacing == 0 || s.state > probeRTT3 {
-				t.Fatalf("cwnd %d, pacing %d, state %d", w.Cwnd, w.Pacing, s.state)
+			if s := loadBBR3(w); w.Cwnd < minSegments*w.MSS || w.Cwnd > maxWindow || w.Pacing == 0 || s.stage > probeRTT3 {
+				t.Fatalf("cwnd %d, pacing %d, state %d", w.Cwnd, w.Pacing, s.stage)
 			}
 		}
 	})

@@ -37,7 +37,7 @@ type bbr3 struct {
 	perInc         uint32 // BBR.probe_up_acked_per_inc
 	upAcked        uint32 // BBR.bw_probe_up_acked
 
-	state, acks   uint8
+	stage, acks   uint8
 	fullCount     uint8
 	upRounds      uint8  // BBR.bw_probe_up_rounds
 	sinceProbe    uint8  // BBR.rounds_since_probe_up
@@ -96,7 +96,7 @@ func loadBBR3(w *Window) (s bbr3) {
 	g.acked, lo = halves(p[12])
 	s.stamp = tick(lo)
 	s.perInc, s.upAcked = halves(p[13])
-	s.state, s.acks, s.fullCount, s.upRounds = uint8(b[0]&7), uint8(b[0]>>3&7), uint8(b[0]>>6&3), uint8(b[0]>>8&31)
+	s.stage, s.acks, s.fullCount, s.upRounds = uint8(b[0]&7), uint8(b[0]>>3&7), uint8(b[0]>>6&3), uint8(b[0]>>8&31)
 	g.age, g.index = uint8(b[0]>>13&7), uint8(b[0]>>16&1)
 	s.sinceProbe, s.wait = uint8(b[1]), uint16(b[1]>>8&1023)
 	s.lossEvents, s.drained = uint8(b[2]&15), uint8(b[2]>>4&7)
@@ -112,7 +112,7 @@ func (s *bbr3) save(w *Window) {
 	for i, f := range s.flags() {
 		flags |= uint32(bit(*f)) << i
 	}
-	beside := uint32(s.state) | uint32(s.acks)<<3 | uint32(s.fullCount)<<6 | uint32(s.upRounds)<<8 |
+	beside := uint32(s.stage) | uint32(s.acks)<<3 | uint32(s.fullCount)<<6 | uint32(s.upRounds)<<8 |
 		uint32(g.age)<<13 | uint32(g.index)<<16
 	p[0] = peak{s.max[0], beside}.word()
 	p[1] = peak{s.max[1], uint32(s.sinceProbe) | uint32(s.wait)<<8}.word()
@@ -145,7 +145,7 @@ func (s *bbr3) inflight(w *Window, gain uint64) uint32 { return s.budget(w, s.bd
 // BDP.
 func (s *bbr3) budget(w *Window, window uint64) uint32 {
 	window = max(window, 3*uint64(quantum(w)), uint64(minSegments*w.MSS))
-	if s.state == up3 {
+	if s.stage == up3 {
 		window += 2 * uint64(w.MSS)
 	}
 	return uint32(min(window, maxWindow))
@@ -179,7 +179,7 @@ func (s *bbr3) countRounds(w *Window, a *Ack) {
 		s.sinceProbe = min(s.sinceProbe+1, 255)
 		s.drained = min(s.drained+1, 7)
 		s.cwndFull, s.cwndWasFull = false, s.cwndFull
-		s.low = s.low && s.state == probeRTT3
+		s.low = s.low && s.stage == probeRTT3
 	}
 	if a.Sampled > 0 && passed(sent, s.lossRoundEnd) {
 		s.lossRoundEnd = uint32(a.Delivered)
@@ -246,7 +246,7 @@ func (s *bbr3) limit(w *Window, now mono.Time, a *Ack, flight uint32, limited bo
 	if !limited {
 		s.long = max(flight, share(s.target(w), beta3))
 	}
-	if s.state == up3 {
+	if s.stage == up3 {
 		s.startDown(now, a)
 	}
 }
@@ -257,7 +257,7 @@ func (s *bbr3) adaptShort(w *Window) {
 	if !s.lossRoundStart {
 		return
 	}
-	if probing := s.state == startup3 || s.state == refill3 || s.state == up3; s.lossRound && !probing {
+	if probing := s.stage == startup3 || s.stage == refill3 || s.stage == up3; s.lossRound && !probing {
 		if s.shortRate == largestRate {
 			s.shortRate = s.maxRate()
 		}

@@ -3,7 +3,7 @@ package cc
 import "github.com/tcpd-project/tcpd/pkg/mono"
 
 // probingBW reports the four states of the cycle.
-func (s *bbr3) probingBW() bool { return s.state >= down3 && s.state <= up3 }
+func (s *bbr3) probingBW() bool { return s.stage >= down3 && s.stage <= up3 }
 
 // startDown begins the cycle: it takes back the probe's queue.
 func (s *bbr3) startDown(now mono.Time, a *Ack) {
@@ -14,7 +14,7 @@ func (s *bbr3) startDown(now mono.Time, a *Ack) {
 	s.stamp = tickOf(now)
 	s.acks = acksStopping
 	s.startRound(a)
-	s.state = down3
+	s.stage = down3
 }
 
 // startRefill forgets the short bounds and fills the pipe for a round trip.
@@ -23,7 +23,7 @@ func (s *bbr3) startRefill(a *Ack) {
 	s.upRounds, s.upAcked, s.precautionary = 0, 0, false
 	s.acks = acksRefilling
 	s.startRound(a)
-	s.state = refill3
+	s.stage = refill3
 }
 
 // startUp probes for more.
@@ -31,7 +31,7 @@ func (s *bbr3) startUp(w *Window, a *Ack) {
 	s.acks, s.probeSample = acksStarting, true
 	s.startRound(a)
 	s.resetFull(s.sampled)
-	s.state = up3
+	s.stage = up3
 	s.raiseSlope(w)
 }
 
@@ -40,12 +40,12 @@ func (s *bbr3) updateCycle(w *Window, now mono.Time, a *Ack) {
 	if !s.reached || a.New == 0 || s.adaptLong(w, a) {
 		return
 	}
-	switch s.state {
+	switch s.stage {
 	case down3, cruise3:
 		if s.timeToProbe(w, now) {
 			s.startRefill(a)
 		} else if a.Flight <= min(s.roomy(w), s.budget(w, bdp(w, s.maxRate(), s.minRTT, unit))) {
-			s.state = cruise3
+			s.stage = cruise3
 		}
 	case refill3:
 		if s.roundStart {
@@ -78,7 +78,7 @@ func (s *bbr3) adaptLong(w *Window, a *Ack) bool {
 		return false
 	}
 	s.long = max(s.long, a.TxInFlight)
-	if s.state == up3 {
+	if s.stage == up3 {
 		s.probeLong(w, a)
 	}
 	return false
@@ -145,12 +145,12 @@ func (s *bbr3) updateMinRTT(now mono.Time, a *Ack) {
 // checkProbeRTT empties the path for a moment when the least RTT of five seconds grows old, unless the connection comes
 // from rest: then its queue is gone already.
 func (s *bbr3) checkProbeRTT(w *Window, now mono.Time, a *Ack) {
-	if s.expired && !s.idle && s.state != probeRTT3 {
+	if s.expired && !s.idle && s.stage != probeRTT3 {
 		s.keep(w)
-		s.state, s.acks, s.lowSince = probeRTT3, acksStopping, false
+		s.stage, s.acks, s.lowSince = probeRTT3, acksStopping, false
 		s.startRound(a)
 	}
-	if s.state == probeRTT3 {
+	if s.stage == probeRTT3 {
 		s.probeRTT(w, now, a)
 	}
 	if a.New > 0 {
@@ -178,10 +178,10 @@ func (s *bbr3) leaveProbeRTT(w *Window, now mono.Time, a *Ack) {
 	w.Cwnd = max(w.Cwnd, s.prior)
 	s.resetShort()
 	s.startRound(a)
-	s.state = startup3
+	s.stage = startup3
 	if s.reached {
 		s.startDown(now, a)
-		s.state = cruise3
+		s.stage = cruise3
 	}
 }
 

@@ -1,7 +1,7 @@
 package cc
 
 // algorithms is every controller, in the order in which help texts list them.
-var algorithms = [...]Algorithm{NewReno{}, Cubic{}, BBR{}}
+var algorithms = [...]Algorithm{NewReno{}, Cubic{}, BBR{}, BBR3{}}
 
 // ByName finds the algorithm that configuration calls name.
 func ByName(name string) (Algorithm, bool) {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestNames(t *testing.T) {
-	if got := Names(); !slices.Equal(got, []string{"reno", "cubic", "bbr"}) {
+	if got := Names(); !slices.Equal(got, []string{"reno", "cubic", "bbr", "bbr3"}) {
 		t.Errorf("Names are %v", got)
 	}
 	for _, name := range Names() {
