@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/tcpd-project/tcpd/pkg/stack"
 )
@@ -16,6 +17,9 @@ func (c *Conn) Close() error {
 	}
 	c.in.deadline.end()
 	c.out.deadline.end()
+	if d := time.Duration(c.until.Load()); d > 0 {
+		c.linger(d)
+	}
 	again := false
 	c.do(func(sc stack.Conn) { again = !c.letGo(sc, false) })
 	if again {
@@ -40,6 +44,27 @@ func (c *Conn) letGo(sc stack.Conn, now bool) bool {
 	}
 	c.gone = true
 	return true
+}
+
+// linger sends the FIN and waits until the peer has acknowledged it, and with it all that was written; no longer than d.
+// With text unread there is nothing to wait for: the peer gets a RST.
+func (c *Conn) linger(d time.Duration) {
+	waits := false
+	c.do(func(sc stack.Conn) {
+		if waits = sc.Info().Unread == 0; waits {
+			sc.CloseWrite()
+		}
+	})
+	if !waits {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-c.taken:
+	case <-t.C:
+	case <-c.conn.Closed():
+	}
 }
 
 // abort is Close with a RST.

@@ -15,17 +15,24 @@ type Conn struct {
 	local, remote netip.AddrPort
 
 	// The shard's own.
-	conn   stack.Conn
-	opened bool // the handshake is over: the receive sequence space is known
-	deaf   bool // nobody reads any more: c.in says nothing of the receive sequence space
-	gone   bool // conn must not be used any more
-	keep   keepAlive
+	conn    stack.Conn
+	opened  bool // the handshake is over: the receive sequence space is known
+	deaf    bool // nobody reads any more: c.in says nothing of the receive sequence space
+	gone    bool // conn must not be used any more
+	settled bool // taken has been closed
+	keep    keepAlive
+
+	icmp  atomic.Uint32 // the type and the code of the ICMP error that ended it
+	until atomic.Int64  // SetLinger: how long Close waits, ns
 
 	task  *stack.Task
 	state atomic.Uint32 // status
 	in    input
 	out   output
 	open  chan struct{} // closed when the handshake is over, one way or the other
+	taken chan struct{} // closed when the peer has acknowledged our FIN, or the connection is over
+
+	urgent chan struct{} // a word of urgent text
 }
 
 // input is the receiving half. [head, tail) is unread.
@@ -70,7 +77,7 @@ const (
 )
 
 func newConn() *Conn {
-	c := &Conn{open: make(chan struct{})}
+	c := &Conn{open: make(chan struct{}), taken: make(chan struct{}), urgent: make(chan struct{}, 1)}
 	c.in.lock, c.out.lock = newLock(), newLock()
 	c.in.ready, c.out.ready = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.in.deadline.init()
@@ -124,14 +131,25 @@ func (c *Conn) Ready(sc stack.Conn, e tcp.Events) {
 			s |= r.s
 		}
 	}
+	if s&sawUnreachable != 0 {
+		i := sc.Info().ICMP
+		c.icmp.Store(uint32(i.Type)<<8 | uint32(i.Code))
+	}
 	if s != 0 {
 		c.state.Or(s)
+	}
+	if e&tcp.Urgent != 0 {
+		wake(c.urgent)
 	}
 	if e&tcp.Ended != 0 {
 		c.gone = true
 		if !c.opened {
 			close(c.open)
 		}
+	}
+	if e&(tcp.Finished|tcp.Ended) != 0 && !c.settled {
+		c.settled = true
+		close(c.taken)
 	}
 	if e&(tcp.Readable|tcp.EOF|tcp.Ended) != 0 {
 		wake(c.in.ready)

@@ -61,10 +61,10 @@ func (d *Dialer) DialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, er
 	switch s := c.state.Load(); {
 	case s&sawEnd == 0 || s&sawEOF != 0:
 		return c, nil
-	case reason(s) == 0:
+	case c.reason(s) == 0:
 		return nil, c.fail("dial", net.ErrClosed)
 	default:
-		return nil, c.fail("dial", os.NewSyscallError("connect", reason(s)))
+		return nil, c.fail("dial", os.NewSyscallError("connect", c.reason(s)))
 	}
 }
 

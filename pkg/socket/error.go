@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/tcpd-project/tcpd/pkg/ip"
 )
 
 // fail makes the error of an operation what net makes it.
@@ -28,7 +30,7 @@ func (c *Conn) over(op string, s status, after error) error {
 	if s&sawEnd == 0 {
 		return nil
 	}
-	why := reason(s)
+	why := c.reason(s)
 	switch {
 	case why == 0:
 		return c.fail(op, os.NewSyscallError(op, syscall.ECONNABORTED))
@@ -39,7 +41,7 @@ func (c *Conn) over(op string, s status, after error) error {
 }
 
 // reason is what the peer, or the way to it, did to end a connection; 0 if neither did.
-func reason(s status) syscall.Errno {
+func (c *Conn) reason(s status) syscall.Errno {
 	switch {
 	case s&sawRefused != 0:
 		return syscall.ECONNREFUSED
@@ -50,9 +52,23 @@ func reason(s status) syscall.Errno {
 	case s&sawTimeout != 0:
 		return syscall.ETIMEDOUT
 	case s&sawUnreachable != 0:
-		return syscall.EHOSTUNREACH
+		return unreachable(c.icmp.Load())
 	}
 	return 0
+}
+
+// unreachable is what Linux makes of the ICMP error of a type and a code.
+func unreachable(icmp uint32) syscall.Errno {
+	switch typ, code := icmp>>8, icmp&0xff; {
+	case typ != ip.ICMPUnreachable:
+	case code == ip.CodeNet:
+		return syscall.ENETUNREACH
+	case code == ip.CodeProtocol:
+		return syscall.ENOPROTOOPT
+	case code == ip.CodePort:
+		return syscall.ECONNREFUSED
+	}
+	return syscall.EHOSTUNREACH
 }
 
 // readable is why a Read fails though there may be text, or nil.
@@ -68,7 +84,7 @@ func (c *Conn) readable() error {
 
 // unreadable is why a Read finds nothing, or nil: it is to wait.
 func (c *Conn) unreadable(s status) error {
-	if s&sawEOF != 0 || s&closedRead != 0 && reason(s) == 0 {
+	if s&sawEOF != 0 || s&closedRead != 0 && c.reason(s) == 0 {
 		return io.EOF
 	}
 	return c.over("read", s, io.EOF)
@@ -86,7 +102,7 @@ func (c *Conn) writable() error {
 		return nil
 	}
 	broken := c.fail("write", os.NewSyscallError("write", syscall.EPIPE))
-	if reason(s) == 0 && s&closedWrite != 0 {
+	if c.reason(s) == 0 && s&closedWrite != 0 {
 		return broken
 	}
 	return c.over("write", s, broken)

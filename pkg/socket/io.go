@@ -101,6 +101,11 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		return 0, err
 	}
 	defer c.out.lock.release()
+	return c.write(p)
+}
+
+// write is Write for who holds the lock.
+func (c *Conn) write(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, c.writable()
 	}

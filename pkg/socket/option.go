@@ -23,15 +23,39 @@ func (c *Conn) unlessClosed() error {
 	return nil
 }
 
-// SetLinger: with 0 Close aborts the connection with a RST; otherwise Close returns at once and what was written is
-// sent in the background, for which sec above 0 sets no limit of its own.
+// SetLinger says what Close does with what was written and is not yet acknowledged. Below 0, the default, it returns at
+// once, and the text is sent in the background. With 0 it aborts the connection with a RST. Above 0 it waits until the peer
+// has acknowledged all, for so many seconds at most; then, as with Linux, the rest is sent in the background.
 func (c *Conn) SetLinger(sec int) error {
 	if sec == 0 {
 		c.state.Or(lingerZero)
 	} else {
 		c.state.And(^lingerZero)
 	}
+	c.until.Store(int64(max(sec, 0)) * int64(time.Second))
 	return c.unlessClosed()
+}
+
+// SetUserTimeout sets how long the peer may make no progress before the connection is given up with ETIMEDOUT (Linux's
+// TCP_USER_TIMEOUT): text unacknowledged, a window closed to text that waits, keep-alive probes unanswered. 0 leaves it to
+// the number of time-outs.
+func (c *Conn) SetUserTimeout(d time.Duration) error {
+	return c.set(func(sc stack.Conn) { sc.SetUserTimeout(d) })
+}
+
+// SetLinger2 sets how long FIN-WAIT-2 lasts after Close (Linux's TCP_LINGER2).
+func (c *Conn) SetLinger2(d time.Duration) error {
+	return c.set(func(sc stack.Conn) { sc.SetFinTimeout(d) })
+}
+
+// SetCork holds back all but full segments, or lets go of the rest (Linux's TCP_CORK). A piece waits 200 ms at most.
+func (c *Conn) SetCork(on bool) error {
+	return c.set(func(sc stack.Conn) { sc.SetCork(on) })
+}
+
+// SetQuickAck lets the next segments be acknowledged at once, or as usual (Linux's TCP_QUICKACK).
+func (c *Conn) SetQuickAck(on bool) error {
+	return c.set(func(sc stack.Conn) { sc.SetQuickAck(on) })
 }
 
 // SetNoDelay turns Nagle's algorithm off, which is the default whatever the stack's settings say, or on.

@@ -130,8 +130,9 @@ func (c Conn) Close() { c.enter().tcp.Close(&c.shard.env, c.shard.now) }
 // Abort ends the connection with a RST.
 func (c Conn) Abort() { c.enter().tcp.Abort(&c.shard.env, c.shard.now) }
 
-// WriteUrgent is Write for text that the peer's user is to be told of before he comes to it (RFC 6093).
-func (c Conn) WriteUrgent(p []byte) int { return c.enter().tcp.WriteUrgent(&c.shard.env, p) }
+// Urge announces that the next n bytes to be written are urgent: the peer's user is told before he comes to them (RFC
+// 6093).
+func (c Conn) Urge(n int) { c.enter().tcp.Urge(n) }
 
 // UrgentLeft is how many bytes, of those unread or still to come, the peer has called urgent.
 func (c Conn) UrgentLeft() int { return c.record().tcp.UrgentLeft() }

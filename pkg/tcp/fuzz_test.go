@@ -87,11 +87,10 @@ type fuzzed struct {
 func (z *fuzzed) step(b []byte) {
 	switch b[0] >> 4 {
 	case 0:
-		if p := make([]byte, int(b[2])<<6); b[1]&1 != 0 {
-			z.c.WriteUrgent(z.x, p)
-		} else {
-			z.c.Write(z.x, p)
+		if b[1]&1 != 0 {
+			z.c.Urge(int(b[3]) << 6)
 		}
+		z.c.Write(z.x, make([]byte, int(b[2])<<6))
 	case 1:
 		z.c.CloseWrite(z.x, z.now)
 	case 2:

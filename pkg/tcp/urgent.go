@@ -5,17 +5,16 @@ import "github.com/tcpd-project/tcpd/pkg/seq"
 // Urgent text stays in line and in order (RFC 6093 section 3.1): the urgent mechanism only tells how far it reaches. The
 // urgent pointer points to the octet after the last urgent one (section 3.1), as everybody sends it.
 
-// WriteUrgent is Write for text that the peer's user is to be told of before he comes to it.
-func (c *Conn) WriteUrgent(x *Env, p []byte) int {
-	n := c.Write(x, p)
-	if n > 0 {
-		c.snd.up = c.snd.end
-		c.set(factUrgentOut)
-		if c.snd.wnd == 0 && c.is(factSynAcked) {
-			c.ackNow() // the window is closed to text, and not to the news of it (MUST-31)
-		}
+// Urge announces that the next n bytes to be written are urgent: the peer's user is told before he comes to them.
+func (c *Conn) Urge(n int) {
+	if !c.state.CanSend() || c.any(factFinQueued|factCloseDue|factReleased) {
+		return
 	}
-	return n
+	c.snd.up = c.snd.end.Add(uint32(min(n, 1<<30)))
+	c.set(factUrgentOut)
+	if c.snd.wnd == 0 && c.is(factSynAcked) {
+		c.ackNow() // the window is closed to text, and not to the news of it (MUST-31)
+	}
 }
 
 // urgentOut says in a segment at the sequence number at that there is urgent text (section 3.10.2).

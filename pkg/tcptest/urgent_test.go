@@ -13,7 +13,8 @@ func (u *User) urge(n int) {
 		b := make([]byte, n)
 		p := u.out
 		p.fill(b)
-		k := c.WriteUrgent(b)
+		c.Urge(n)
+		k := c.Write(b)
 		u.Wrote += uint64(k)
 		u.want += uint64(k)
 		u.out.at += uint64(k)
