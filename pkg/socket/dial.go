@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
@@ -44,12 +45,46 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 
 // DialAddr is DialContext for an address that has been parsed.
 func (d *Dialer) DialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, error) {
+	return d.dial(ctx, remote, stack.DialConfig{TCP: d.TCP}, nil)
+}
+
+// DialEarly is DialAddr with text to be written first: it goes with the SYN, as far as a segment takes it, if the peer has
+// given a cookie before (TCP Fast Open, RFC 7413); else it asks for one. Where the network repeats the SYN, the peer's user
+// may get that text twice: it must be such that this does no harm.
+func (d *Dialer) DialEarly(ctx context.Context, remote netip.AddrPort, text []byte) (*Conn, error) {
+	var sent int
+	c, err := d.dial(ctx, remote, stack.DialConfig{TCP: d.TCP, FastOpen: true}, func(c *Conn, sc stack.Conn) {
+		sent = c.writeEarly(sc, text)
+	})
+	if err == nil && sent < len(text) {
+		_, err = c.Write(text[sent:])
+	}
+	return c, err
+}
+
+// writeEarly queues text on the shard, before anything is sent.
+func (c *Conn) writeEarly(sc stack.Conn, text []byte) int {
+	una, tail := c.out.una.Load(), c.out.tail.Load()
+	n := min(len(text), int(c.out.size.Load()))
+	if n == 0 {
+		return 0
+	}
+	ring := c.grow(una, tail, n)
+	a, b := slices(ring, tail, n)
+	copy(b, text[copy(a, text):n])
+	c.out.tail.Store(tail + uint32(n))
+	sc.Commit(ring, seq.Num(tail+uint32(n)))
+	return n
+}
+
+// dial opens a connection; first, if not nil, is called on its shard before the SYN is sent.
+func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, cfg stack.DialConfig, first func(*Conn, stack.Conn)) (*Conn, error) {
 	c := newConn()
 	c.local, c.remote = d.Local, netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
 	if err := ctx.Err(); err != nil {
 		return nil, c.fail("dial", err)
 	}
-	if err := c.start(d.Stack, stack.DialConfig{TCP: d.TCP}); err != nil {
+	if err := c.start(d.Stack, cfg, first); err != nil {
 		return nil, c.fail("dial", dialError(err))
 	}
 	select {
@@ -69,7 +104,7 @@ func (d *Dialer) DialAddr(ctx context.Context, remote netip.AddrPort) (*Conn, er
 }
 
 // start sends the SYN.
-func (c *Conn) start(s *stack.Stack, cfg stack.DialConfig) error {
+func (c *Conn) start(s *stack.Stack, cfg stack.DialConfig, first func(*Conn, stack.Conn)) error {
 	local, remote := c.local, c.remote
 	if local.Addr().IsUnspecified() {
 		local = netip.AddrPortFrom(netip.Addr{}, local.Port())
@@ -85,6 +120,9 @@ func (c *Conn) start(s *stack.Stack, cfg stack.DialConfig) error {
 	err := s.Dial(cfg, c, func(sc stack.Conn, err error) {
 		if err == nil {
 			c.attach(sc)
+			if first != nil {
+				first(c, sc)
+			}
 		}
 		started <- err
 	})

@@ -21,7 +21,7 @@ import (
 // need not tell of, or the listener is closed, the context is cancelled.
 type Request struct {
 	Local, Remote netip.AddrPort
-	SYN           tcp.Segment // without text
+	SYN           tcp.Segment // its text is there only until Admit returns
 
 	listener *Listener
 	shard    *shard
@@ -82,7 +82,6 @@ func (s *shard) ask(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num)
 		Remote: netip.AddrPortFrom(f.Remote.Netip(), f.RemotePort),
 		SYN:    *g, listener: l, shard: s, flow: *f, hash: h, iss: iss, heard: s.now,
 	}
-	r.SYN.Text = nil
 	r.context, r.cancel = context.WithCancel(context.Background())
 	r.task = NewTask(func() { s.decided(r) })
 	l.Admit(r)
@@ -103,6 +102,7 @@ func (s *shard) keepRequest(r *Request) {
 	}
 	s.counters.Delivered++
 	s.counters.Deferred++
+	r.SYN.Text = nil
 	r.listener.countHalf(r.flow.Remote, 1)
 	r.listener.deferred.Add(1)
 	s.present.add(r.hash)

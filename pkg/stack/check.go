@@ -73,7 +73,7 @@ func (s *shard) check() error {
 }
 
 func (s *shard) checkConns() error {
-	held, owned, orphans := 0, 0, 0
+	held, owned, orphans, early := 0, 0, 0, 0
 	for i := uint32(1); i < s.conns.next; i++ {
 		rec := s.conns.at(i)
 		if rec.flow.LocalPort == 0 {
@@ -82,6 +82,9 @@ func (s *shard) checkConns() error {
 		held += rec.tcp.Held(&s.env)
 		if rec.orphan {
 			orphans++
+		}
+		if rec.early {
+			early++
 		}
 		d := rec.tcp.Deadline()
 		h := s.hash(&rec.flow)
@@ -104,8 +107,8 @@ func (s *shard) checkConns() error {
 	for _, o := range s.owners {
 		owned += o.conns
 	}
-	if owned != s.conns.live+s.halves.live {
-		return fmt.Errorf("%d connections have %d handlers", s.conns.live+s.halves.live, owned)
+	if n := s.conns.live + s.halves.live + early; owned != n {
+		return fmt.Errorf("%d connections have %d handlers", n, owned)
 	}
 	if orphans != s.orphans {
 		return fmt.Errorf("%d orphans are counted as %d", orphans, s.orphans)

@@ -26,6 +26,9 @@ func (s *shard) settle(i uint32) {
 		s.owners[rec.owner].handler.Ready(Conn{s, i}, e)
 	}
 	rec.tcp.Store(&s.env)
+	if rec.early && (rec.tcp.Opened() || rec.tcp.Over()) {
+		s.confirmed(rec)
+	}
 	s.touch(i)
 }
 

@@ -49,6 +49,7 @@ type Counters struct {
 	Turns, Written, WriteErrors, Forwarded uint64
 	Opened, Accepted, Ended, Resets        uint64 // connections: by us, by listeners; over; RSTs sent
 	CookiesSent, CookiesTaken              uint64 // SYN cookies
+	FastOpens                              uint64 // connections that the cookie of a client opened (RFC 7413)
 	Deferred                               uint64 // requests that the listener's hook did not decide on at once
 	TimeWaitEvicted, OrphansAborted        uint64 // beyond Limits.TimeWait and Limits.Orphans
 	Conns, HalfOpen, TimeWait, Orphans     int    // now

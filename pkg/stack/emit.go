@@ -82,6 +82,9 @@ func (s *shard) forget(i uint32) {
 	if rec.orphan {
 		s.orphans--
 	}
+	if rec.early {
+		s.confirmed(rec)
+	}
 	rec.tcp.Free(&s.env)
 	s.conns.release(i)
 }
@@ -104,6 +107,9 @@ func (s *shard) sendBare(f *Flow, g *tcp.Segment) {
 func (s *shard) send(f *Flow, o *tcp.Out) int {
 	o.SrcPort, o.DstPort = f.LocalPort, f.RemotePort
 	text := len(o.Body[0]) + len(o.Body[1])
+	if o.Options.Has&tcp.HasFastOpen != 0 {
+		s.fillCookie(f, o)
+	}
 	hdr := o.Segment.Put(s.header[ip.HeaderLen:], 0)
 	pseudo := ip.PseudoSum(f.Local, f.Remote, ip.ProtoTCP, hdr+text)
 	sum := ip.Fold(pseudo)

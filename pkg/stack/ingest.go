@@ -151,6 +151,9 @@ func (s *shard) deliverConn(i uint32, h uint64, f *Flow, g *tcp.Segment) {
 	}
 	d := rec.tcp.Input(&s.env, s.now, g)
 	s.verdict(d)
+	if d == tcp.DropNone && g.Options.Has&tcp.HasFastOpen != 0 && g.Flags&tcp.ACK != 0 && g.Options.FastOpen.Len > 0 {
+		s.stack.cookieJar.keep(f.Remote, &g.Options)
+	}
 	s.reply(f)
 	s.settle(i)
 }

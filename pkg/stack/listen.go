@@ -22,6 +22,9 @@ type ListenConfig struct {
 	SourceBacklog, SourceHalfOpen int
 	// TCP are the connections' settings, with the stack's MSL; nil: the stack's.
 	TCP *tcp.Settings
+	// FastOpen is the most connections that a valid cookie has opened (RFC 7413) and whose handshakes are not over; beyond
+	// it the text of SYNs is not taken. 0: no cookies are given, and none is taken.
+	FastOpen int
 	// Admit decides on each SYN before anything is answered; nil: all are accepted.
 	Admit func(*Request)
 }
@@ -35,7 +38,7 @@ type Listener struct {
 	profile uint8
 	closed  atomic.Bool
 
-	waiting, halfOpen, deferred        atomic.Int64
+	waiting, halfOpen, deferred, early atomic.Int64
 	accepted, cookies, full, tooGreedy atomic.Uint64
 }
 
@@ -43,6 +46,7 @@ type Listener struct {
 type ListenerStats struct {
 	HalfOpen int // connections in SYN-RECEIVED
 	Waiting  int // connections opened and not yet taken: the accept queue
+	FastOpen int // connections opened by cookies whose handshakes are not over
 	Deferred int // requests that have not been decided on
 
 	Accepted   uint64 // connections opened
@@ -121,7 +125,7 @@ func (l *Listener) Waiting() int { return int(l.waiting.Load()) }
 // Stats is how busy the listener is.
 func (l *Listener) Stats() ListenerStats {
 	return ListenerStats{
-		HalfOpen: int(l.halfOpen.Load()), Waiting: l.Waiting(), Deferred: int(l.deferred.Load()),
+		HalfOpen: int(l.halfOpen.Load()), Waiting: l.Waiting(), FastOpen: int(l.early.Load()), Deferred: int(l.deferred.Load()),
 		Accepted: l.accepted.Load(), Cookies: l.cookies.Load(), Full: l.full.Load(), SourceFull: l.tooGreedy.Load(),
 	}
 }
@@ -129,22 +133,31 @@ func (l *Listener) Stats() ListenerStats {
 // Listeners are those that listen now.
 func (s *Stack) Listeners() []*Listener { return s.listeners.Load().all() }
 
-// full reports whether an ACK that completes a handshake must wait: not while the accept queue is full.
+// queueFull reports whether an ACK that completes a handshake must wait, since the accept queue is full.
 func (s *shard) queueFull(l *Listener, f *Flow, g *tcp.Segment) bool {
 	if l.Backlog == 0 || g.Flags&(tcp.ACK|tcp.RST) != tcp.ACK {
 		return false
 	}
 	switch {
+	case !s.noRoomToAccept(l, f):
+		return false
 	case l.waiting.Load() >= int64(l.Backlog):
 		l.full.Add(1)
 		s.counters.Stack[DropBacklog]++
-	case l.SourceBacklog > 0 && int(s.stack.sources.backlog(l, f.Remote).Load()) >= l.SourceBacklog:
+	default:
 		l.tooGreedy.Add(1)
 		s.counters.Stack[DropSourceBacklog]++
-	default:
-		return false
 	}
 	return true
+}
+
+// noRoomToAccept reports that the accept queue is full, or full of connections from the same source.
+func (s *shard) noRoomToAccept(l *Listener, f *Flow) bool {
+	if l.Backlog == 0 {
+		return false
+	}
+	return l.waiting.Load() >= int64(l.Backlog) ||
+		l.SourceBacklog > 0 && int(s.stack.sources.backlog(l, f.Remote).Load()) >= l.SourceBacklog
 }
 
 // roomForHalf reports whether one more half-open connection of this source may be kept.

@@ -23,10 +23,15 @@ func (s *shard) openPassive(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss 
 		s.sendCookie(l, f, g)
 		return
 	}
+	if s.openEarly(l, h, f, g, iss) {
+		return
+	}
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
 	s.flow = *f
 	c := &s.temp
-	c.OpenPassive(&s.env, s.now, s.opening(l, f, iss, offset), g)
+	o := s.opening(l, f, iss, offset)
+	o.FastOpen = l.FastOpen > 0 && g.Options.Has&tcp.HasFastOpen != 0
+	c.OpenPassive(&s.env, s.now, o, g)
 	s.counters.Delivered++
 	r := ref(kindHalf | s.halves.alloc())
 	rec := s.halves.at(r.index())
@@ -84,7 +89,7 @@ func (s *shard) sendHalf(r ref, h uint64, f *Flow, l *Listener) {
 		c.Free(&s.env)
 		return
 	}
-	s.accept(l, h, f)
+	s.accept(l, h, f, false)
 }
 
 func (s *shard) dropHalf(r ref, h uint64) {
@@ -151,12 +156,12 @@ func (s *shard) openCookie(l *Listener, h uint64, f *Flow, g *tcp.Segment) bool 
 		return true
 	}
 	s.counters.CookiesTaken++
-	s.accept(l, h, f)
+	s.accept(l, h, f, false)
 	return true
 }
 
-// accept makes the connection in s.temp one of the listener's.
-func (s *shard) accept(l *Listener, h uint64, f *Flow) {
+// accept makes the connection in s.temp one of the listener's; early, if its handshake is not over.
+func (s *shard) accept(l *Listener, h uint64, f *Flow, early bool) {
 	s.counters.Accepted++
 	l.accepted.Add(1)
 	if l.Backlog != 0 {
@@ -165,8 +170,14 @@ func (s *shard) accept(l *Listener, h uint64, f *Flow) {
 			s.stack.sources.backlog(l, f.Remote).Add(1)
 		}
 	}
-	i := s.adopt(f, h, s.listening(l))
-	s.conns.at(i).tcp = s.temp
+	o := s.listening(l)
+	i := s.adopt(f, h, o)
+	rec := s.conns.at(i)
+	rec.tcp = s.temp
+	if early { // the listener keeps its place though the connection be given to another handler
+		rec.early, rec.listener = true, o
+		s.owners[o].conns++
+	}
 	s.settle(i)
 }
 
@@ -219,7 +230,7 @@ const (
 )
 
 // dial opens a connection actively.
-func (s *shard) dial(f Flow, profile uint8, h Handler) (Conn, error) {
+func (s *shard) dial(f Flow, o tcp.Open, h Handler) (Conn, error) {
 	if s.inbox.closed.Load() { // also when the device has failed
 		return Conn{}, ErrClosed
 	}
@@ -230,12 +241,18 @@ func (s *shard) dial(f Flow, profile uint8, h Handler) (Conn, error) {
 	if r := s.table.find(hash, &f); r != 0 {
 		return Conn{}, ErrAddrInUse
 	}
-	iss, offset := s.stack.cfg.Secrets[0].ISN(&f, s.now)
+	o.ISS, o.TSOffset = s.stack.cfg.Secrets[0].ISN(&f, s.now)
+	s.learn(o.Profile)
+	o.MSS = s.stack.mss(f.Remote)
+	if o.FastOpen {
+		k, _ := s.stack.cookieJar.find(f.Remote)
+		o.Early = k.mss
+	}
 	s.counters.Opened++
 	i := s.adopt(&f, hash, s.newOwner(owner{handler: h}))
 	rec := s.conns.at(i)
 	s.flow = rec.flow
-	rec.tcp.OpenActive(&s.env, s.now, tcp.Open{Profile: s.learn(profile), ISS: iss, TSOffset: offset, MSS: s.stack.mss(f.Remote)})
+	rec.tcp.OpenActive(&s.env, s.now, o)
 	s.touch(i)
 	return Conn{s, i}, nil
 }

@@ -34,12 +34,14 @@ type entry struct {
 // record is a connection past the handshake, or one that we opened. It holds no pointer.
 type record struct {
 	entry
-	node    node
-	owner   uint32 // index into shard.owners
-	dirty   bool   // in shard.dirty
-	orphan  bool   // counted in shard.orphans
-	thirsty bool   // in shard.thirsty
-	tcp     tcp.Conn
+	node     node
+	owner    uint32 // index into shard.owners
+	listener uint32 // the same, while early
+	dirty    bool   // in shard.dirty
+	orphan   bool   // counted in shard.orphans
+	early    bool   // opened by a cookie, and the handshake is not over
+	thirsty  bool   // in shard.thirsty
+	tcp      tcp.Conn
 }
 
 // half is a connection in SYN-RECEIVED after a passive open.

@@ -91,6 +91,7 @@ type Stack struct {
 	profiles  atomic.Pointer[[]tcp.Settings]
 	mu        sync.Mutex // of whoever changes listeners or profiles, never of a shard
 	sources   *sources
+	cookieJar cookieJar
 	halfOpen  atomic.Int64
 	cookies   atomic.Int64 // when the last SYN cookie was sent, as a mono.Time
 	nextShard atomic.Uint32
@@ -251,6 +252,9 @@ type DialConfig struct {
 	Local, Remote netip.AddrPort
 	// TCP are the connection's settings, with the stack's MSL; nil: the stack's.
 	TCP *tcp.Settings
+	// FastOpen asks the peer for a cookie (RFC 7413). If it has given one before, what is written while opened is called
+	// goes with the SYN, as far as a segment takes it. It may come to the peer's user twice.
+	FastOpen bool
 }
 
 // Dial opens a connection. opened is called on the connection's shard with the connection in SYN-SENT, or with an error;
@@ -274,7 +278,7 @@ func (s *Stack) Dial(cfg DialConfig, h Handler, opened func(Conn, error)) error 
 	}
 	sh := s.shards[i]
 	f := Flow{Local: ip.FromNetip(local.Addr()), Remote: ip.FromNetip(remote.Addr()), LocalPort: local.Port(), RemotePort: remote.Port()}
-	if !sh.post(NewTask(func() { opened(sh.dial(f, profile, h)) })) {
+	if !sh.post(NewTask(func() { opened(sh.dial(f, tcp.Open{Profile: profile, FastOpen: cfg.FastOpen}, h)) })) {
 		return ErrClosed
 	}
 	return nil

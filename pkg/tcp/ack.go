@@ -70,6 +70,9 @@ func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 		c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	}
 	c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack
+	if c.snd.una != c.snd.nxt {
+		c.armRetransmit(x, now) // text went before
+	}
 	c.armKeepAlive(x, now)
 }
 

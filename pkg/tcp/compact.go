@@ -17,6 +17,9 @@ func (c *Conn) OpenPassive(x *Env, now mono.Time, o Open, g *Segment) {
 	c.set(factPassive)
 	c.synReceived(x, now, g)
 	c.fire(x, now, fsm.RcvSYN)
+	if o.Early != 0 {
+		c.openEarly(x, now, g)
+	}
 }
 
 // InputListen is section 3.10.7.2: what a listener without room for the connection yet does with a segment. open says
@@ -54,7 +57,7 @@ type HalfOpen struct {
 // PackHalfOpen packs c into h. It reports false, and does nothing, when c is not a SYN-RECEIVED with only its SYN
 // outstanding, or has something to send.
 func (c *Conn) PackHalfOpen(h *HalfOpen) bool {
-	if !c.is(factPassive) || c.any(factSynAcked|factReleased|factFinQueued|factLetGo) || c.snd.ring != 0 || c.rcv.ring != 0 {
+	if !c.is(factPassive) || c.any(factSynAcked|factReleased|factFinQueued|factLetGo|factEarly) || c.snd.ring != 0 || c.rcv.ring != 0 {
 		return false
 	}
 	if c.rcv.acks > 0 || c.is(factSYNDue) {

@@ -163,6 +163,8 @@ const (
 	factWaiting      // text has waited ever since the last was sent, for the pace or, if the algorithm has a rate, for cwnd
 	factCloseDue     // Close is withheld until our SYN is acknowledged
 	factCork         // only full segments are sent
+	factFastOpen     // our next SYN carries the option (RFC 7413)
+	factEarly        // the user has had the connection since before our SYN was acknowledged
 	factUrgentOut    // SND.UP is ahead of SND.UNA
 	factUrgentIn     // RCV.UP is ahead of what the user has read
 )

@@ -14,7 +14,7 @@
 // The files are named after the RFC: user.go is section 3.10.1 to 3.10.6, input.go is 3.10.7 with its checks in order
 // (check.go, ack.go, text.go), timeout.go is 3.10.8, output.go is what SEND and the rest leave to the sender, isn.go is
 // RFC 6528, rtt.go RFC 6298, cookie.go RFC 4987, ecn.go RFC 3168 and 9768, mtu.go RFC 1191 and 4821, urgent.go RFC 6093,
-// icmp.go RFC 5461 and 5927.
+// icmp.go RFC 5461 and 5927, fastopen.go RFC 7413.
 //
 // Losses are found in sack.go (RFC 2018, 2883, 6675) and rack.go (RFC 8985) over the scoreboard of flight.go, and
 // answered in recovery.go (RFC 6937, 5682, 3522). What is lost is a fate of spans on the scoreboard; SND.NXT never
@@ -32,7 +32,8 @@
 //
 // # Where it departs from the letter
 //
-// Text and FIN on a SYN are not taken, and so sent again by the peer: section 3.10.7.2 would have them queued. A FIN
+// Text and FIN on a SYN are not taken, and so sent again by the peer: section 3.10.7.2 would have them queued; text is taken
+// with a cookie that shows who the peer is (RFC 7413). A FIN
 // alone is taken although the window is closed, since it takes no room. The order of the options in a SYN, the 200 ms
 // below which the retransmission time-out does not fall, the 40 ms of the delayed acknowledgment, one acknowledgment
 // for a superframe, the smallest MSS of 48 and the limit of one challenge ACK in 500 ms are Linux's. RACK's reordering

@@ -88,6 +88,9 @@ func (c *Conn) signals(do fsm.Action) {
 		if s.e == TimedOut && c.icmp != (ICMPError{}) {
 			s.e = Unreachable // a router has said why the peer is silent
 		}
+		if s.do == fsm.SignalOpen && c.is(factEarly) {
+			continue // the user has known for long
+		}
 		c.signal(s.e)
 	}
 }
@@ -95,6 +98,9 @@ func (c *Conn) signals(do fsm.Action) {
 // release ends the connection: timers and the send ring go at once, unread text when the user has seen Ended.
 func (c *Conn) release(x *Env) {
 	c.timer = [numTimers]mono.Time{}
+	if c.is(factEarly) && !c.is(factSynAcked) {
+		c.signal(Reset) // the peer has never been there, or is gone
+	}
 	c.set(factReleased)
 	c.unset(factPredict)
 	c.signal(Ended)

@@ -82,6 +82,7 @@ func (c *Conn) inputSynSent(x *Env, now mono.Time, g *Segment) Drop {
 	}
 	c.synAcknowledged(x, now, g)
 	c.fire(x, now, fsm.RcvSYNACK)
+	c.earlyAnswered(x, now, g)
 	g.Seq++ // past the SYN: what is left is handled by the sixth and later steps of section 3.10.7.4
 	c.urgentIn(g)
 	c.text(x, now, g)

@@ -26,7 +26,7 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 	case c.is(factSYNDue) && !c.is(factSynAcked):
 		c.outSYN(x, now, o)
 		return true
-	case c.is(factSynAcked):
+	case c.any(factSynAcked | factEarly):
 		if c.outText(x, now, o) {
 			return true
 		}
@@ -73,7 +73,7 @@ func (c *Conn) outSYN(x *Env, now mono.Time, o *Out) {
 	ecn := c.ecnOffer(x)
 	if c.is(factSynRcvd) {
 		o.Flags, o.Ack = SYN|ACK, c.rcv.nxt
-		c.rcv.acks = 0
+		c.rcv.acks, c.rcv.acked, c.timer[timerDelayedAck] = 0, c.rcv.nxt, 0
 	}
 	o.Flags |= ecn
 	c.unset(factSYNDue)
@@ -81,6 +81,13 @@ func (c *Conn) outSYN(x *Env, now mono.Time, o *Out) {
 		c.snd.nxt++
 		c.rtt.at = now
 		c.set(factTimed)
+		if c.is(factFastOpen) {
+			c.unset(factFastOpen) // not when it is sent again: something on the way may drop it (section 4.1.3.1)
+			o.Options.Has |= HasFastOpen
+			if !c.is(factSynRcvd) {
+				c.earlyText(x, now, o)
+			}
+		}
 	} else {
 		c.count.retransmits++
 		c.unset(factTimed) // Karn: which SYN is acknowledged is not known
@@ -267,7 +274,7 @@ func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
 	if c.snd.end.Less(c.snd.nxt) {
 		return 0, false // the FIN is out
 	}
-	flight, pipe := c.outstanding(), c.pipe(x)
+	flight, pipe := c.snd.nxt.Sub(c.firstText()), c.pipe(x)
 	wnd, cwnd := c.snd.wnd-min(flight, c.snd.wnd), c.cw.Cwnd-min(pipe, c.cw.Cwnd)
 	queued := c.snd.end.Sub(c.snd.nxt)
 	if cwnd < min(queued, wnd) {

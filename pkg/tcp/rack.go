@@ -130,7 +130,7 @@ func sentBefore(s *span, at mono.Time, end seq.Num) bool {
 // armProbeTimer is section 7.2: the tail loss probe, where an RTO would be the only other way to learn of a loss.
 func (c *Conn) armProbeTimer(x *Env, now mono.Time) {
 	c.timer[timerTail] = 0
-	if !c.is(factSACK) || c.any(factRecovery|factLoss|factProbing|factProbed) || c.snd.flight == 0 || c.snd.wnd == 0 || c.backoff > 0 {
+	if !c.is(factSACK|factSynAcked) || c.any(factRecovery|factLoss|factProbing|factProbed) || c.snd.flight == 0 || c.snd.wnd == 0 || c.backoff > 0 {
 		return
 	}
 	if f := &x.Memory.flights[c.snd.flight]; f.sacked > 0 || f.lost > 0 {

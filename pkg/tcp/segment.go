@@ -80,6 +80,7 @@ const (
 	optSACKPermitted = 4
 	optSACK          = 5
 	optTimestamps    = 8
+	optFastOpen      = 34
 )
 
 // Has says which options a segment carries.
@@ -91,6 +92,7 @@ const (
 	HasWindowScale
 	HasSACKPermitted
 	HasTimestamps
+	HasFastOpen
 )
 
 // Block is a run of sequence numbers, [From, To).
@@ -104,6 +106,7 @@ type Options struct {
 	MSS          uint16
 	TSVal, TSEcr uint32
 	SACK         [4]Block // newest first (RFC 2018 section 4)
+	FastOpen     FastOpenCookie
 }
 
 // Parse reads the segment b, header and text. The checksum is the caller's (ChecksumOK): only he knows the addresses
@@ -129,7 +132,16 @@ func (g *Segment) Parse(b []byte) Drop {
 	if off == HeaderLen {
 		return DropNone
 	}
-	return g.Options.parse(b[HeaderLen:off])
+	if d := g.Options.parse(b[HeaderLen:off]); d != DropNone {
+		return d
+	}
+	if g.Flags&SYN == 0 {
+		g.Options.Has &^= HasFastOpen
+		g.Options.FastOpen = FastOpenCookie{}
+	} else { // nothing can have come before it
+		g.Options.Blocks, g.Options.SACK = 0, [4]Block{}
+	}
+	return DropNone
 }
 
 // onlyTimestamps is how nearly every segment's options begin: NOP, NOP, timestamps.
@@ -171,6 +183,8 @@ func (o *Options) take(kind byte, v []byte) {
 		o.Has |= HasSACKPermitted
 	case kind == optTimestamps && len(v) == 8:
 		o.timestamps(v)
+	case kind == optFastOpen:
+		o.FastOpen.take(o, v)
 	case kind == optSACK && len(v)%8 == 0:
 		for ; len(v) > 0 && int(o.Blocks) < len(o.SACK); v = v[8:] {
 			o.SACK[o.Blocks] = Block{seq.Num(binary.BigEndian.Uint32(v)), seq.Num(binary.BigEndian.Uint32(v[4:]))}
@@ -221,6 +235,9 @@ func (o *Options) put(b []byte) int {
 			binary.BigEndian.PutUint32(b[n+4:], uint32(s.To))
 			n += 8
 		}
+	}
+	if o.Has&HasFastOpen != 0 {
+		n += o.FastOpen.put(b[n:])
 	}
 	return n
 }

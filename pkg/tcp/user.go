@@ -14,12 +14,15 @@ type Open struct {
 	ISS        seq.Num // initial send sequence number (section 3.4.1)
 	TSOffset   uint32  // of the timestamp clock
 	MSS        uint16  // most payload of a segment, both ways, if less than the device takes; 0: it is not less
+	FastOpen   bool    // our SYN asks for a cookie, carries one, or gives one (RFC 7413)
+	Early      uint16  // with it: most text on our SYN, bytes; passive: not 0 if the SYN has shown a valid cookie
 	Superframe uint16  // largest superframe in payload bytes; 0: as large as the device takes
 }
 
 // OpenActive is the OPEN call (section 3.10.1) in its active form: SYN-SENT.
 func (c *Conn) OpenActive(x *Env, now mono.Time, o Open) {
 	c.begin(x, now, o, fsm.Closed)
+	c.snd.wnd = uint32(o.Early)
 	c.fire(x, now, fsm.OpenActive)
 }
 
@@ -40,6 +43,9 @@ func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	c.userTimeout, c.finTimeout = millis(s.UserTimeout), millis(s.FinTimeout)
 	if s.NoDelay {
 		c.set(factNoDelay)
+	}
+	if o.FastOpen {
+		c.set(factFastOpen)
 	}
 	if s.KeepAlive {
 		c.SetKeepAlive(x, now, s.KeepIdle, s.KeepInterval, s.KeepCount)
@@ -304,7 +310,11 @@ func (c *Conn) Close(x *Env, now mono.Time) {
 		return
 	}
 	if c.is(factSynRcvd) && c.unreadText() > 0 && !c.is(factDeaf) {
-		c.fire(x, now, fsm.CloseUnread)
+		if c.is(factSynAcked) {
+			c.fire(x, now, fsm.CloseUnread)
+		} else {
+			c.fire(x, now, fsm.Abort) // text came with the SYN
+		}
 		if c.is(factReleased) {
 			return
 		}

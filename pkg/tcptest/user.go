@@ -74,6 +74,7 @@ func (h *Host) dialWith(cfg stack.DialConfig, u *User) {
 			return
 		}
 		u.hold(c)
+		u.write()
 		if u.plan != nil {
 			u.plan.begin(u)
 		}

@@ -59,7 +59,7 @@ func (w *watcher) sent(f *Frame) {
 		e.begin(g)
 	}
 	f.life = e.life
-	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK != 0 && g.Ack == e.peer.iss+1 {
+	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK != 0 && (g.Ack == e.peer.iss+1 || e.synCame && g.Ack == e.came) {
 		e.meet()
 	}
 	if g.Flags&tcp.ACK != 0 && e.synCame && g.Ack == e.peer.iss+1 {
@@ -120,10 +120,10 @@ func (w *watcher) stream(f *Frame, e *end) {
 		w.fail(f, "leaves out %d..%d", e.max-e.iss, g.Seq-e.iss)
 	case e.fin && (e.max.Less(g.End()) || g.Flags&tcp.FIN != 0 && g.End() != e.max):
 		w.fail(f, "its FIN was at %d", e.max-1-e.iss)
-	case n > 0 && e.granted.Less(g.Seq.Add(n)) && n > 1:
+	case n > 1 && g.Flags&tcp.SYN == 0 && e.granted.Less(g.Seq.Add(n)): // of a SYN with text nothing has been granted
 		w.fail(f, "%d beyond the window, which ends at %d", g.Seq.Add(n)-e.granted, e.granted-e.iss)
 	}
-	if n > 0 {
+	if n > 0 && g.Flags&tcp.SYN == 0 { // else it is the MSS of a connection before
 		w.size(f, e)
 	}
 	if n > 0 && !w.world.Blind {
@@ -155,7 +155,11 @@ func (w *watcher) size(f *Frame, e *end) {
 
 // content compares the text with what the users write.
 func (w *watcher) content(f *Frame, e *end) {
-	p := newPattern(e.flow, uint64(f.Seg.Seq-e.iss-1))
+	at := f.Seg.Seq
+	if f.Seg.Flags&tcp.SYN != 0 {
+		at++
+	}
+	p := newPattern(e.flow, uint64(at-e.iss-1))
 	if k := p.compare(f.Seg.Text); k >= 0 {
 		w.fail(f, "byte %d is not what was written", k)
 	}
