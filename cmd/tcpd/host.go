@@ -18,6 +18,8 @@ type host struct {
 	tun   *tun.Tun
 	log   *zap.Logger
 	drops uint64 // of the device, as of the last look
+
+	listeners []*stack.Listener // while the stack ran
 }
 
 // startHost opens the device of c and starts a stack on it. trace may be nil.
@@ -50,19 +52,29 @@ func (h *host) stop() error {
 	return h.Stack.Close()
 }
 
+// listen notes who listens. The web server listens no more once the stack has ended, and is to be counted all the same.
+func (h *host) listen() {
+	select {
+	case <-h.Closed():
+	default:
+		h.listeners = h.Listeners()
+	}
+}
+
 // close gives the device back.
 func (h *host) close() error { return h.tun.Close() }
 
-// look asks the device for its drops, which it cannot tell any more once it is closed.
+// look notes what cannot be told any more once the stack is closed: the device's drops, and who listens.
 func (h *host) look() {
 	if n, err := h.tun.Drops(); err == nil {
 		h.drops = n
 	}
+	h.listen()
 }
 
 func (h *host) counters() zap.Field {
 	h.look()
-	return zap.Any("counters", observe.Collect(h.Stack, h.tun.Malformed(), h.drops))
+	return zap.Any("counters", observe.Collect(h.Stack, h.listeners, h.tun.Malformed(), h.drops))
 }
 
 // tell logs what somebody has asked for: whatever the level.

@@ -18,6 +18,9 @@ type Counters struct {
 	Ended           uint64 `json:"ended"`
 	ResetsSent      uint64 `json:"resets_sent"`
 	TimeWaitEvicted uint64 `json:"time_wait_evicted"`
+	OrphansAborted  uint64 `json:"orphans_aborted"`
+	Deferred        uint64 `json:"deferred"`      // requests that an admission hook did not decide on at once
+	FastOpens       uint64 `json:"fast_opens"`    // connections that the cookie of a client opened
 	CookiesSent     uint64 `json:"cookies_sent"`  // SYN,ACKs without a record
 	CookiesTaken    uint64 `json:"cookies_taken"` // connections that came of them
 	Impossible      uint64 `json:"impossible"`    // events that the state machine has no cell for: bugs
@@ -26,6 +29,7 @@ type Counters struct {
 	Connections   int    `json:"connections"`
 	HalfOpen      int    `json:"half_open"`
 	TimeWait      int    `json:"time_wait"`
+	Orphans       int    `json:"orphans"` // connections that nobody holds any more
 	RingBytes     int    `json:"ring_bytes"`
 	FragmentsHeld uint64 `json:"fragments_held"`
 	Turns         uint64 `json:"turns"`
@@ -34,21 +38,51 @@ type Counters struct {
 	DatagramsTimedOut  uint64 `json:"datagrams_timed_out"`
 	DatagramsEvicted   uint64 `json:"datagrams_evicted"`
 	DatagramsCondemned uint64 `json:"datagrams_condemned"`
+
+	Listeners map[uint16]Listener `json:"listeners"` // by port
+}
+
+// Listener is how busy the listeners of a port are, all addresses together.
+type Listener struct {
+	HalfOpen   int    `json:"half_open"`
+	Waiting    int    `json:"waiting"`   // connections, to be taken out of the accept queue
+	FastOpen   int    `json:"fast_open"` // connections opened by cookies, to be confirmed by the end of their handshake
+	Deferred   int    `json:"deferred"`  // requests, to be decided on by the admission hook
+	Accepted   uint64 `json:"accepted"`
+	Cookies    uint64 `json:"cookies"`     // SYNs answered by cookies
+	Full       uint64 `json:"full"`        // handshakes kept waiting by the backlog
+	SourceFull uint64 `json:"source_full"` // and by what one source may have of it
 }
 
 // dropMalformed is the reason of packets that the device described in a way that made no sense.
 const dropMalformed = "device_malformed"
 
-// Collect adds the shards of s up. malformed are packets that were read and never reached a shard, deviceDrops those
+// Collect adds the shards of s up, and its listeners by port. malformed are packets that were read and never reached a shard, deviceDrops those
 // that the kernel had no room for.
-func Collect(s *stack.Stack, malformed, deviceDrops uint64) Counters {
-	t := Counters{Drops: map[string]uint64{}, DeviceDrops: deviceDrops}
+func Collect(s *stack.Stack, listeners []*stack.Listener, malformed, deviceDrops uint64) Counters {
+	t := Counters{Drops: map[string]uint64{}, DeviceDrops: deviceDrops, Listeners: map[uint16]Listener{}}
 	t.malformed(malformed)
 	for i := range s.Shards() {
 		c := s.Counters(i)
 		t.add(&c)
 	}
+	for _, l := range listeners {
+		t.listener(l.Port, l.Stats())
+	}
 	return t
+}
+
+func (t *Counters) listener(port uint16, s stack.ListenerStats) {
+	l := t.Listeners[port]
+	l.HalfOpen += s.HalfOpen
+	l.Waiting += s.Waiting
+	l.FastOpen += s.FastOpen
+	l.Deferred += s.Deferred
+	l.Accepted += s.Accepted
+	l.Cookies += s.Cookies
+	l.Full += s.Full
+	l.SourceFull += s.SourceFull
+	t.Listeners[port] = l
 }
 
 func (t *Counters) malformed(n uint64) {
@@ -72,6 +106,9 @@ func (t *Counters) add(c *stack.Counters) {
 	t.Ended += c.Ended
 	t.ResetsSent += c.Resets
 	t.TimeWaitEvicted += c.TimeWaitEvicted
+	t.OrphansAborted += c.OrphansAborted
+	t.Deferred += c.Deferred
+	t.FastOpens += c.FastOpens
 	t.CookiesSent += c.CookiesSent
 	t.CookiesTaken += c.CookiesTaken
 	t.Impossible += c.Impossible
@@ -79,6 +116,7 @@ func (t *Counters) add(c *stack.Counters) {
 	t.Connections += c.Conns
 	t.HalfOpen += c.HalfOpen
 	t.TimeWait += c.TimeWait
+	t.Orphans += c.Orphans
 	t.RingBytes += c.Rings
 	t.Turns += c.Turns
 	t.FragmentsHeld += c.Fragments.Held

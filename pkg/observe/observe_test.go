@@ -128,12 +128,56 @@ func TestCountersBalance(t *testing.T) {
 func TestEveryCounterIsAdded(t *testing.T) {
 	var c stack.Counters
 	ones(reflect.ValueOf(&c).Elem())
-	sum := Counters{Drops: map[string]uint64{}, DeviceDrops: 1}
+	sum := Counters{Drops: map[string]uint64{}, DeviceDrops: 1, Listeners: map[uint16]Listener{80: {}}}
 	sum.add(&c)
 	v := reflect.ValueOf(sum)
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {
 			t.Errorf("%s is never added to", v.Type().Field(i).Name)
+		}
+	}
+}
+
+// TestListeners adds the listeners of a port up, each number to its own.
+func TestListeners(t *testing.T) {
+	sum := Counters{Listeners: map[uint16]Listener{}}
+	a := stack.ListenerStats{HalfOpen: 1, Waiting: 2, FastOpen: 3, Deferred: 4, Accepted: 5, Cookies: 6, Full: 7, SourceFull: 8}
+	sum.listener(80, a)
+	sum.listener(7, a)
+	sum.listener(80, a)
+	want := map[uint16]Listener{
+		7:  {HalfOpen: 1, Waiting: 2, FastOpen: 3, Deferred: 4, Accepted: 5, Cookies: 6, Full: 7, SourceFull: 8},
+		80: {HalfOpen: 2, Waiting: 4, FastOpen: 6, Deferred: 8, Accepted: 10, Cookies: 12, Full: 14, SourceFull: 16},
+	}
+	if !reflect.DeepEqual(sum.Listeners, want) {
+		t.Errorf("got %+v, want %+v", sum.Listeners, want)
+	}
+	const text = `{"7":{"half_open":1,"waiting":2,"fast_open":3,"deferred":4,"accepted":5,"cookies":6,"full":7,"source_full":8},"80":{`
+	if got, err := json.Marshal(sum.Listeners); err != nil || !strings.HasPrefix(string(got), text) {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// TestEveryCounterIsShown: what a shard or a listener counts changes something in the sum.
+func TestEveryCounterIsShown(t *testing.T) {
+	typ := reflect.TypeFor[stack.Counters]()
+	for i := range typ.NumField() {
+		var c stack.Counters
+		ones(reflect.ValueOf(&c).Elem().Field(i))
+		sum := Counters{Drops: map[string]uint64{}}
+		sum.add(&c)
+		if reflect.DeepEqual(sum, Counters{Drops: map[string]uint64{}}) {
+			t.Errorf("%s is not shown", typ.Field(i).Name)
+		}
+	}
+	typ = reflect.TypeFor[stack.ListenerStats]()
+	for i := range typ.NumField() {
+		var s stack.ListenerStats
+		ones(reflect.ValueOf(&s).Elem().Field(i))
+		sum := Counters{Listeners: map[uint16]Listener{}}
+		sum.listener(80, s)
+		if sum.Listeners[80] == (Listener{}) {
+			t.Errorf("%s of a listener is not shown", typ.Field(i).Name)
 		}
 	}
 }
