@@ -16,6 +16,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/config"
 	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
 // output runs a command line and returns what it writes to stdout.
@@ -131,9 +132,20 @@ func TestOneFaultDoesNotHideAnother(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{file + ":1:1: nope: unknown key", "queues: 99 is outside", "--mtu: 3 is outside"} {
+	for _, want := range []string{file + ":1:1: nope: unknown key", file + ":2:9: queues: 99 is outside", "\n--mtu: 3 is outside"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("lacks %q:\n%v", want, err)
+		}
+	}
+}
+
+// TestHelpNamesControllers: all that there are, and the default.
+func TestHelpNamesControllers(t *testing.T) {
+	for _, command := range []string{"run", "connect"} {
+		out, err := output(t, command, "--help")
+		want := "congestion control algorithm: " + strings.Join(cc.Names(), ", ") + ` (default "cubic")`
+		if err != nil || !strings.Contains(out, want) || !strings.Contains(want, "bbr3") {
+			t.Errorf("%s: %v, %s\nlacks %s", command, err, out, want)
 		}
 	}
 }
@@ -155,19 +167,24 @@ func TestSettingsFollow(t *testing.T) {
 	for i := range v.NumField() {
 		c := defaults
 		f := reflect.ValueOf(&c).Elem().Field(i)
-		switch {
-		case f.Kind() == reflect.Bool:
-			f.SetBool(!f.Bool())
-		case f.CanInt():
-			f.SetInt(f.Int() + 1)
-		case f.CanUint():
-			f.SetUint(f.Uint() + 1)
-		case f.Kind() == reflect.String:
-			f.SetString(map[string]string{"cubic": "bbr", "passive": "on", "black-hole": "off"}[f.String()])
-		}
+		spoil(f)
 		if reflect.DeepEqual(settings(&c), settings(&defaults)) {
 			t.Errorf("%s changes nothing", v.Type().Field(i).Name)
 		}
+	}
+}
+
+// spoil gives a setting another value, which is allowed, too.
+func spoil(f reflect.Value) {
+	switch {
+	case f.Kind() == reflect.Bool:
+		f.SetBool(!f.Bool())
+	case f.CanInt():
+		f.SetInt(f.Int() + 1)
+	case f.CanUint():
+		f.SetUint(f.Uint() + 1)
+	case f.Kind() == reflect.String:
+		f.SetString(map[string]string{"cubic": "bbr", "passive": "on", "black-hole": "off"}[f.String()])
 	}
 }
 

@@ -51,7 +51,7 @@ func newConnect() *cobra.Command {
 	cmd.Flags().BoolVarP(&halfClose, "half-close", "N", false, "send a FIN at the end of standard input")
 	cmd.Flags().BoolVar(&wait, "wait", false, "stay through TIME-WAIT, for two MSL")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := f.apply(&c); err != nil {
+		if err := f.apply(&c, nil); err != nil {
 			return err
 		}
 		remote, err := resolve(cmd.Context(), args[0], args[1])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -58,8 +59,8 @@ type override struct {
 }
 
 // apply writes the flags that were given into c, and tells all that is wrong with it then. What a flag has brought in
-// is called by the flag.
-func (f *flags) apply(c *config.Config) error {
+// is called by the flag; the rest has its place in the file, if it is there.
+func (f *flags) apply(c *config.Config, places config.Places) error {
 	byKey := map[string]string{}
 	for _, o := range f.overrides(c) {
 		if f.set.Changed(o.flag) {
@@ -70,9 +71,12 @@ func (f *flags) apply(c *config.Config) error {
 	var errs []error
 	for _, fault := range c.Validate() {
 		if flag, ok := byKey[fault.Key]; ok {
-			fault.Key = flag
+			errs = append(errs, &config.Fault{Key: flag, Text: fault.Text})
+		} else if at := places.Of(fault.Key); at != "" {
+			errs = append(errs, fmt.Errorf("%s: %w", at, fault))
+		} else {
+			errs = append(errs, fault)
 		}
-		errs = append(errs, fault)
 	}
 	return errors.Join(errs...)
 }

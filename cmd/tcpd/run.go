@@ -42,11 +42,12 @@ func newRun() *cobra.Command {
 // loadConfig puts the file over the defaults, the flags over the file, and tells all that is wrong with it at once.
 func loadConfig(file string, f *flags) (*config.Config, error) {
 	c := config.Defaults()
+	var places config.Places
 	var err error
 	if file != "" {
-		c, err = config.Load(file)
+		c, places, err = config.Load(file)
 	}
-	if err := errors.Join(err, f.apply(&c)); err != nil {
+	if err := errors.Join(err, f.apply(&c, places)); err != nil {
 		return nil, err
 	}
 	return &c, nil

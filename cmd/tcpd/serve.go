@@ -16,15 +16,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/service"
 	"github.com/tcpd-project/tcpd/pkg/socket"
 	"github.com/tcpd-project/tcpd/pkg/stack"
-)
-
-// The ports of the services.
-const (
-	portEcho    = 7
-	portDiscard = 9
-	portDaytime = 13
-	portChargen = 19
-	portHTTP    = 80
+	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
 // services are what runs beside the shards.
@@ -42,16 +34,16 @@ func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error)
 		port    uint16
 		handler stack.Handler
 	}{
-		{c.Services.Echo, "echo", portEcho, service.Echo{}},
-		{c.Services.Discard, "discard", portDiscard, service.Discard{}},
-		{c.Services.Daytime, "daytime", portDaytime, service.Daytime{Now: time.Now}},
-		{c.Services.Chargen, "chargen", portChargen, service.Chargen{}},
+		{c.Services.Echo, "echo", config.PortEcho, service.Echo{}},
+		{c.Services.Discard, "discard", config.PortDiscard, service.Discard{}},
+		{c.Services.Daytime, "daytime", config.PortDaytime, service.Daytime{Now: time.Now}},
+		{c.Services.Chargen, "chargen", config.PortChargen, service.Chargen{}},
 	} {
 		for _, a := range c.Addresses {
 			if !v.on {
 				continue
 			}
-			if _, err := s.Listen(stack.ListenConfig{Prefix: a.Prefix, Port: v.port}, v.handler); err != nil {
+			if err := listen(s, listenConfig(c, a, v.port), v.handler); err != nil {
 				return nil, fmt.Errorf("%s on %s: %w", v.name, a, err)
 			}
 		}
@@ -64,6 +56,39 @@ func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error)
 		}
 	}
 	return run, nil
+}
+
+// listen lets a service listen that takes its connections as they open: if they are counted, they leave the accept
+// queue at once.
+func listen(s *stack.Stack, cfg stack.ListenConfig, h stack.Handler) error {
+	if cfg.Backlog == 0 {
+		_, err := s.Listen(cfg, h)
+		return err
+	}
+	t := &taker{handler: h}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var err error
+	t.listener, err = s.Listen(cfg, t)
+	return err
+}
+
+// taker is a handler that takes connections out of the accept queue as they open.
+type taker struct {
+	handler  stack.Handler
+	mu       sync.Mutex // of listener, which the first connection may be faster than
+	listener *stack.Listener
+}
+
+// Ready implements stack.Handler.
+func (t *taker) Ready(c stack.Conn, e tcp.Events) {
+	if e&tcp.Opened != 0 {
+		t.mu.Lock()
+		l := t.listener
+		t.mu.Unlock()
+		l.Taken(c.RemoteAddr().Addr())
+	}
+	t.handler.Ready(c, e)
 }
 
 func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger) error {
@@ -80,7 +105,7 @@ func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger
 	}
 	run.http = service.NewHTTP(files, complaints)
 	for _, a := range c.Addresses {
-		l, err := socket.ListenWith(s, stack.ListenConfig{Prefix: a.Prefix, Port: portHTTP})
+		l, err := socket.ListenWith(s, listenConfig(c, a, config.PortHTTP))
 		if err != nil {
 			return fmt.Errorf("http on %s: %w", a, err)
 		}

@@ -32,6 +32,22 @@ func settings(c *config.TCP) tcp.Settings {
 	return s
 }
 
+// listenConfig says how the service on a port listens at an address.
+func listenConfig(c *config.Config, at config.Prefix, port uint16) stack.ListenConfig {
+	cfg := stack.ListenConfig{Prefix: at.Prefix, Port: port}
+	for _, l := range c.Listeners {
+		if l.Port != port {
+			continue
+		}
+		cfg.Backlog, cfg.HalfOpen = l.Backlog, l.HalfOpen
+		cfg.SourceBacklog, cfg.SourceHalfOpen, cfg.FastOpen = l.SourceBacklog, l.SourceHalfOpen, l.FastOpen
+		changed := l.TCP.Over(c.TCP)
+		t := settings(&changed)
+		cfg.TCP = &t
+	}
+	return cfg
+}
+
 func limits(c *config.Limits) stack.Limits {
 	halfOpen := c.HalfOpen
 	if halfOpen == 0 {

@@ -20,9 +20,11 @@ type Config struct {
 	Offload   string   `yaml:"offload"`
 	Log       Log      `yaml:"log"`
 	TCP       TCP      `yaml:"tcp"`
-	Routes    []Route  `yaml:"routes"`
-	Limits    Limits   `yaml:"limits"`
-	Services  Services `yaml:"services"`
+	// Listeners are the ports whose services are to listen otherwise than by default.
+	Listeners []Listener `yaml:"listeners"`
+	Routes    []Route    `yaml:"routes"`
+	Limits    Limits     `yaml:"limits"`
+	Services  Services   `yaml:"services"`
 }
 
 // Log is what is logged.
@@ -74,21 +76,6 @@ type Limits struct {
 	Orphans   int  `yaml:"orphans"`   // connections
 	Memory    Size `yaml:"memory"`
 	Fragments Size `yaml:"fragments"`
-}
-
-// Services are those that run.
-type Services struct {
-	Echo    bool `yaml:"echo"`
-	Discard bool `yaml:"discard"`
-	Daytime bool `yaml:"daytime"`
-	Chargen bool `yaml:"chargen"`
-	HTTP    HTTP `yaml:"http"`
-}
-
-// HTTP is the web server on port 80.
-type HTTP struct {
-	Enabled bool   `yaml:"enabled"`
-	Static  string `yaml:"static"` // a directory, or empty
 }
 
 // Defaults is the configuration without a file. configs/tcpd.yaml says the same.

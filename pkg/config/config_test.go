@@ -5,17 +5,20 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
 const example = "../../configs/tcpd.yaml"
 
 func TestExampleIsTheDefaults(t *testing.T) {
-	c, err := Load(example)
+	c, _, err := Load(example)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,14 +27,18 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	}
 }
 
-// TestExampleHasEveryKey reads the example as a plain tree, since a key that it lacks would keep its default.
+// TestExampleHasEveryKey reads the example as a plain tree, since a key that it lacks would keep its default. Of a list
+// of mappings, an entry in a comment has every key.
 func TestExampleHasEveryKey(t *testing.T) {
 	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tree map[string]any
+	var tree, comments map[string]any
 	if err := yaml.Unmarshal(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(examples(text), &comments); err != nil {
 		t.Fatal(err)
 	}
 	var look func(typ reflect.Type, tree map[string]any, above string)
@@ -44,12 +51,71 @@ func TestExampleHasEveryKey(t *testing.T) {
 				t.Errorf("%s lacks %s%s", example, above, key)
 				continue
 			}
-			if _, value := kinds[f.Type]; !value && f.Type.Kind() == reflect.Struct {
+			_, value := kinds[f.Type]
+			switch {
+			case !value && f.Type.Kind() == reflect.Struct:
 				look(f.Type, v.(map[string]any), above+key+".")
+			case f.Type.Kind() == reflect.Slice && f.Type.Elem().NumField() > 1:
+				list, _ := comments[key].([]any)
+				if len(list) == 0 {
+					t.Errorf("%s lacks an example of %s", example, key)
+					continue
+				}
+				look(f.Type.Elem(), list[0].(map[string]any), above+key+".")
 			}
 		}
 	}
 	look(reflect.TypeFor[Config](), tree, "")
+}
+
+// examples are the lines that stand in comments, set off by three spaces.
+func examples(text []byte) (b []byte) {
+	for line := range strings.Lines(string(text)) {
+		if code, ok := strings.CutPrefix(line, "#   "); ok && !strings.HasPrefix(code, "tcpd ") {
+			b = append(b, code...)
+		}
+	}
+	return b
+}
+
+// TestExamplesAreValid: what stands in the comments can be used as it is.
+func TestExamplesAreValid(t *testing.T) {
+	text, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := Parse("examples", examples(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range c.Validate() {
+		t.Error(f)
+	}
+	if len(c.Listeners) == 0 || len(c.Routes) == 0 {
+		t.Errorf("no examples: %+v", c)
+	}
+}
+
+// TestExampleNamesEveryChoice: whoever reads it need not guess.
+func TestExampleNamesEveryChoice(t *testing.T) {
+	text, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, names := range map[string][]string{
+		"level": Levels, "offload": Offloads, "mtu_probing": MTUProbings, "ecn": ECNs, "congestion": cc.Names(),
+	} {
+		comment := regexp.MustCompile(`((?m:^ *#.*\n)+) *` + key + `:`).FindSubmatch(text)
+		if comment == nil {
+			t.Errorf("%s is without a comment", key)
+			continue
+		}
+		for _, name := range names {
+			if !regexp.MustCompile(`\b` + name + `\b`).Match(comment[1]) {
+				t.Errorf("what is said of %s does not name %s", key, name)
+			}
+		}
+	}
 }
 
 func TestDefaultsAreValid(t *testing.T) {
@@ -79,7 +145,7 @@ services:
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(file)
+	got, _, err := Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +162,7 @@ services:
 
 func TestNothingSaysNothing(t *testing.T) {
 	for _, text := range []string{"", "\n", "# only a comment\n", "tcp:\n", "tcp: {}\n"} {
-		if c, err := Parse("f", []byte(text)); err != nil || !reflect.DeepEqual(c, Defaults()) {
+		if c, _, err := Parse("f", []byte(text)); err != nil || !reflect.DeepEqual(c, Defaults()) {
 			t.Errorf("%q: %v, %+v", text, err, c)
 		}
 	}
@@ -120,12 +186,12 @@ func TestLoadFaults(t *testing.T) {
 		"tcp: 3\n":                       "f:1:6: tcp: keys with values are wanted here",
 		"host: 10.7.0.1\n":               "f:1:7: host: 10.7.0.1 is not an address with its network",
 		"addresses: 10.7.0.2\n":          "f:1:12: addresses: 10.7.0.2 is not a list",
-		"addresses: [10.7.0.2, here]\n":  "f:1:23: addresses: here is not an address",
+		"addresses: [10.7.0.2, here]\n":  "f:1:23: addresses[1]: here is not an address",
 		"- a\n":                          "f:1:1: keys with values are wanted here",
 		"a: [\n":                         "f:1:4: ",
 		"mtu: 1500\n---\nmtu: 1400\n":    "f:3:4: a second document",
 	} {
-		_, err := Parse("f", []byte(text))
+		_, _, err := Parse("f", []byte(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q:\n  %v, want\n  %s", text, err, want)
 		}
@@ -133,7 +199,7 @@ func TestLoadFaults(t *testing.T) {
 }
 
 func TestLoadTellsAllAtOnce(t *testing.T) {
-	c, err := Parse("f", []byte("mtu: many\nnope: 1\nqueues: 3\ntcp:\n  mls: 1s\n"))
+	c, _, err := Parse("f", []byte("mtu: many\nnope: 1\nqueues: 3\ntcp:\n  mls: 1s\n"))
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("not three lines:\n%v", err)
 	}
@@ -143,7 +209,7 @@ func TestLoadTellsAllAtOnce(t *testing.T) {
 }
 
 func TestLoadWithoutFile(t *testing.T) {
-	if _, err := Load("no/such/file"); err == nil || !strings.Contains(err.Error(), "no/such/file") {
+	if _, _, err := Load("no/such/file"); err == nil || !strings.Contains(err.Error(), "no/such/file") {
 		t.Errorf("%v", err)
 	}
 }

@@ -19,6 +19,7 @@ var kinds = map[reflect.Type]kind{
 	reflect.TypeFor[bool]():          {"true or false", ast.BoolType},
 	reflect.TypeFor[int]():           {"a whole number", ast.IntegerType},
 	reflect.TypeFor[uint8]():         {"a whole number from 0 to 255", ast.IntegerType},
+	reflect.TypeFor[uint16]():        {"a whole number from 0 to 65535", ast.IntegerType},
 	reflect.TypeFor[time.Duration](): {"a length of time, such as 30s or 200ms", ast.StringType},
 	reflect.TypeFor[Size]():          {"a size, such as 65536, 64KiB or 1MiB", anyScalar},
 	reflect.TypeFor[netip.Prefix]():  {"an address with its network, such as 10.7.0.1/24", ast.StringType},

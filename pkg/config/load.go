@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -13,25 +14,36 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
+// Places tells where a file sets each key, as FILE:LINE:COLUMN.
+type Places map[string]string
+
+// Of is the place of a key or, where the file does not set it, of the nearest that it is a part of; or nothing.
+func (p Places) Of(key string) string {
+	for key != "" && p[key] == "" {
+		key = key[:max(strings.LastIndexAny(key, ".["), 0)]
+	}
+	return p[key]
+}
+
 // Load reads a file over the defaults. It is strict: a key that does not exist, a key that occurs twice and a value
 // of another type are errors. All that it finds are returned at once, each as FILE:LINE:COLUMN: KEY: what is wrong;
 // keys without fault are set all the same.
-func Load(path string) (Config, error) {
+func Load(path string) (Config, Places, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Defaults(), fmt.Errorf("configuration: %w", err)
+		return Defaults(), nil, fmt.Errorf("configuration: %w", err)
 	}
 	return Parse(path, text)
 }
 
 // Parse is Load for text that has been read already; name stands for the file in errors.
-func Parse(name string, text []byte) (Config, error) {
+func Parse(name string, text []byte) (Config, Places, error) {
 	c := Defaults()
-	r := reader{file: name}
+	r := reader{file: name, places: Places{}}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		r.fault(nil, "", err)
-		return c, errors.Join(r.faults...)
+		return c, nil, errors.Join(r.faults...)
 	}
 	for i, doc := range file.Docs {
 		switch {
@@ -42,13 +54,22 @@ func Parse(name string, text []byte) (Config, error) {
 			r.mapping(doc.Body, "", reflect.ValueOf(&c).Elem())
 		}
 	}
-	return c, errors.Join(r.faults...)
+	return c, r.places, errors.Join(r.faults...)
 }
 
-// reader carries a tree of YAML into a Config and collects what is wrong.
+// reader carries a tree of YAML into a Config and collects what is wrong, and what stands where.
 type reader struct {
 	file   string
+	places Places
 	faults []error
+}
+
+// place is where t stands; without t, the file.
+func (r *reader) place(t *token.Token) string {
+	if t == nil {
+		return r.file
+	}
+	return fmt.Sprintf("%s:%d:%d", r.file, t.Position.Line, t.Position.Column)
 }
 
 // fault adds an error about a node, at the place that err names itself if it does.
@@ -62,22 +83,43 @@ func (r *reader) fault(n ast.Node, key string, err error) {
 	if errors.As(err, &placed) {
 		at, text = placed.GetToken(), placed.GetMessage()
 	}
-	where := r.file + ":"
-	if at != nil {
-		where += fmt.Sprintf("%d:%d:", at.Position.Line, at.Position.Column)
-	}
 	if key != "" {
-		where += " " + key + ":"
+		text = key + ": " + text
 	}
-	r.faults = append(r.faults, fmt.Errorf("%s %s", where, text))
+	r.faults = append(r.faults, fmt.Errorf("%s: %s", r.place(at), text))
 }
 
 func (r *reader) faultf(n ast.Node, key, format string, args ...any) {
 	r.fault(n, key, fmt.Errorf(format, args...))
 }
 
-// mapping reads a mapping into a struct, whose fields name their keys. An empty mapping sets nothing.
+// mapping reads a mapping into a struct, whose fields name their keys.
 func (r *reader) mapping(n ast.Node, key string, v reflect.Value) {
+	r.pairs(n, key, v.Type(), func(name, key string, pair *ast.MappingValueNode) {
+		r.value(pair.Value, key, fieldOf(v, name))
+	})
+}
+
+// changes reads a mapping of keys of the tcp section, to be put over it later.
+func (r *reader) changes(n ast.Node, key string, v reflect.Value) {
+	c, section := Changes{}, reflect.New(reflect.TypeFor[TCP]()).Elem()
+	r.pairs(n, key, section.Type(), func(name, key string, pair *ast.MappingValueNode) {
+		if name == "msl" {
+			r.faultf(pair.Key, key, "the MSL is the whole stack's: tcp.msl sets it for all ports")
+			return
+		}
+		field := fieldOf(section, name)
+		if r.value(pair.Value, key, field) {
+			c[name] = field.Interface()
+		}
+	})
+	if len(c) > 0 {
+		v.Set(reflect.ValueOf(c))
+	}
+}
+
+// pairs calls f for what a mapping has of a struct's keys, each with its full name. An empty mapping has nothing.
+func (r *reader) pairs(n ast.Node, key string, t reflect.Type, f func(name, key string, pair *ast.MappingValueNode)) {
 	if n.Type() == ast.NullType {
 		return
 	}
@@ -86,30 +128,37 @@ func (r *reader) mapping(n ast.Node, key string, v reflect.Value) {
 		r.faultf(n, key, "keys with values are wanted here, not %q", n)
 		return
 	}
+	keys := keysOf(t)
 	for it := m.MapRange(); it.Next(); {
 		name := it.Key().String()
 		full := strings.TrimPrefix(key+"."+name, ".")
-		if field, ok := fieldOf(v, name); ok {
-			r.value(it.Value(), full, field)
-		} else {
-			r.faultf(it.Key(), full, "unknown key: there are %s", strings.Join(keysOf(v.Type()), ", "))
+		if !slices.Contains(keys, name) {
+			r.faultf(it.Key(), full, "unknown key: there are %s", strings.Join(keys, ", "))
+			continue
 		}
+		r.places[full] = r.place(it.Key().GetToken())
+		f(name, full, it.KeyValue())
 	}
 }
 
-// value reads a value of any kind.
-func (r *reader) value(n ast.Node, key string, v reflect.Value) {
+// value reads a value of any kind, and reports whether there was no fault.
+func (r *reader) value(n ast.Node, key string, v reflect.Value) bool {
+	before := len(r.faults)
 	kind, known := kinds[v.Type()]
 	switch {
 	case known:
+		r.places[key] = r.place(n.GetToken())
 		if !kind.written(n) || yaml.NodeToValue(n, v.Addr().Interface()) != nil {
 			r.faultf(n, key, "%s is not %s", written(n), kind.name)
 		}
+	case v.Type() == reflect.TypeFor[Changes]():
+		r.changes(n, key, v)
 	case v.Kind() == reflect.Struct:
 		r.mapping(n, key, v)
 	default:
 		r.list(n, key, v)
 	}
+	return len(r.faults) == before
 }
 
 func written(n ast.Node) string {
@@ -127,20 +176,28 @@ func (r *reader) list(n ast.Node, key string, v reflect.Value) {
 		return
 	}
 	v.SetZero()
-	for _, n := range a.Values {
+	for i, n := range a.Values {
+		key := fmt.Sprintf("%s[%d]", key, i)
+		r.places[key] = r.place(first(n))
 		e := reflect.New(v.Type().Elem()).Elem()
 		r.value(n, key, e)
 		v.Set(reflect.Append(v, e))
 	}
 }
 
-func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("yaml") == key {
-			return v.Field(i), true
+// first is where n begins; a mapping's own token may be a colon within it.
+func first(n ast.Node) *token.Token {
+	if m, ok := n.(ast.MapNode); ok {
+		if it := m.MapRange(); it.Next() {
+			return it.Key().GetToken()
 		}
 	}
-	return reflect.Value{}, false
+	return n.GetToken()
+}
+
+// fieldOf is the field of a struct that has the key, which must be one of keysOf.
+func fieldOf(v reflect.Value, key string) reflect.Value {
+	return v.Field(slices.Index(keysOf(v.Type()), key))
 }
 
 func keysOf(t reflect.Type) (keys []string) {

@@ -29,6 +29,7 @@ func (c *Config) Validate() []*Fault {
 	v.device(c)
 	v.addresses(c)
 	v.tcp(&c.TCP)
+	v.listeners(c)
 	v.limits(&c.Limits)
 	v.routes(c.Routes)
 	if !slices.Contains(Levels, c.Log.Level) {
@@ -124,11 +125,13 @@ func (v *faults) tcp(t *TCP) {
 	}
 }
 
+// mostRecords is what a shard can number.
+const mostRecords = 1 << 30
+
 func (v *faults) limits(l *Limits) {
-	const most = 1 << 30 // what a shard can number
-	within(v, "limits.half_open", l.HalfOpen, 0, most)
-	within(v, "limits.time_wait", l.TimeWait, 1, most)
-	within(v, "limits.orphans", l.Orphans, 1, most)
+	within(v, "limits.half_open", l.HalfOpen, 0, mostRecords)
+	within(v, "limits.time_wait", l.TimeWait, 1, mostRecords)
+	within(v, "limits.orphans", l.Orphans, 1, mostRecords)
 	within(v, "limits.memory", l.Memory, MiB, 1<<50)
 	within(v, "limits.fragments", l.Fragments, 64*KiB, GiB)
 }
