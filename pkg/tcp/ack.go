@@ -73,6 +73,7 @@ func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 	if c.snd.una != c.snd.nxt {
 		c.armRetransmit(x, now) // text went before
 	}
+	c.tellUserTimeout(x) // once more: what the SYN said may have been forgotten for a cookie
 	c.armKeepAlive(x, now)
 }
 

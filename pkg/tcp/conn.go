@@ -120,53 +120,55 @@ const (
 	factFinAcked                   // SND.UNA has passed our FIN
 	factFinRcvd                    // RCV.NXT has passed their FIN
 
-	factPeerFirst    // their FIN came before ours was queued
-	factPassive      // opened by a listener (MUST-11)
-	factFinQueued    // the send stream ends at snd.end
-	factFinSeen      // the peer's FIN has arrived, perhaps beyond a hole
-	factDeaf         // the user reads no more
-	factLetGo        // the user has closed; nobody waits for the connection
-	factNoDelay      // Nagle's algorithm is off (MUST-17)
-	factTimestamps   // agreed (RFC 7323)
-	factSACK         // agreed (RFC 2018)
-	factScale        // agreed: windows are scaled (RFC 7323)
-	factECN          // agreed (RFC 3168)
-	factAccECN       // and accurate (RFC 9768)
-	factTellSYN      // the peer is to be told with which codepoint its SYN,ACK came
-	factNoECT        // the way there spoils the ECN field
-	factEcho         // a mark is to be echoed
-	factCWR          // the peer is to be told that we have slowed down
-	factReduced      // and until snd.recover the window does not grow
-	factPredict      // the header prediction may be tried
-	factSendRST      // a RST is owed
-	factSYNDue       // our SYN is to be sent
-	factTimed        // our SYN is being timed (Karn)
-	factProbe        // a probe is to be sent, though the window is closed
-	factKeep         // a keep-alive probe is to be sent
-	factRecovery     // in fast recovery
-	factLoss         // a time-out has been, and what was lost then is not yet repaired
-	factUndo         // the episode may yet prove spurious
-	factForward      // F-RTO is trying to find out whether the time-out was spurious (RFC 5682)
-	factHold         // and for that sends nothing again until the next acknowledgment
-	factReordering   // segments have been seen out of order (RFC 8985)
-	factDSACKRound   // rack.dsackRound is set
-	factProbing      // a tail loss probe is out
-	factProbeAgain   // and it was a retransmission
-	factTail         // a tail loss probe is to be sent
-	factProbed       // and no round trip has been measured since the last one
-	factSendFixed    // the user has set the send buffer
-	factReceiveFixed // and the receive buffer
-	factDSACK        // rcv.dup is to be reported
-	factLimited      // cwnd held the sender back
-	factReleased     // over; the record may go when its last segment has been sent
-	factStarved      // the user wants room in the send ring
-	factWaiting      // text has waited ever since the last was sent, for the pace or, if the algorithm has a rate, for cwnd
-	factCloseDue     // Close is withheld until our SYN is acknowledged
-	factCork         // only full segments are sent
-	factFastOpen     // our next SYN carries the option (RFC 7413)
-	factEarly        // the user has had the connection since before our SYN was acknowledged
-	factUrgentOut    // SND.UP is ahead of SND.UNA
-	factUrgentIn     // RCV.UP is ahead of what the user has read
+	factPeerFirst       // their FIN came before ours was queued
+	factPassive         // opened by a listener (MUST-11)
+	factFinQueued       // the send stream ends at snd.end
+	factFinSeen         // the peer's FIN has arrived, perhaps beyond a hole
+	factDeaf            // the user reads no more
+	factLetGo           // the user has closed; nobody waits for the connection
+	factNoDelay         // Nagle's algorithm is off (MUST-17)
+	factTimestamps      // agreed (RFC 7323)
+	factSACK            // agreed (RFC 2018)
+	factScale           // agreed: windows are scaled (RFC 7323)
+	factECN             // agreed (RFC 3168)
+	factAccECN          // and accurate (RFC 9768)
+	factTellSYN         // the peer is to be told with which codepoint its SYN,ACK came
+	factNoECT           // the way there spoils the ECN field
+	factEcho            // a mark is to be echoed
+	factCWR             // the peer is to be told that we have slowed down
+	factReduced         // and until snd.recover the window does not grow
+	factPredict         // the header prediction may be tried
+	factSendRST         // a RST is owed
+	factSYNDue          // our SYN is to be sent
+	factTimed           // our SYN is being timed (Karn)
+	factProbe           // a probe is to be sent, though the window is closed
+	factKeep            // a keep-alive probe is to be sent
+	factRecovery        // in fast recovery
+	factLoss            // a time-out has been, and what was lost then is not yet repaired
+	factUndo            // the episode may yet prove spurious
+	factForward         // F-RTO is trying to find out whether the time-out was spurious (RFC 5682)
+	factHold            // and for that sends nothing again until the next acknowledgment
+	factReordering      // segments have been seen out of order (RFC 8985)
+	factDSACKRound      // rack.dsackRound is set
+	factProbing         // a tail loss probe is out
+	factProbeAgain      // and it was a retransmission
+	factTail            // a tail loss probe is to be sent
+	factProbed          // and no round trip has been measured since the last one
+	factSendFixed       // the user has set the send buffer
+	factReceiveFixed    // and the receive buffer
+	factDSACK           // rcv.dup is to be reported
+	factLimited         // cwnd held the sender back
+	factReleased        // over; the record may go when its last segment has been sent
+	factStarved         // the user wants room in the send ring
+	factWaiting         // text has waited ever since the last was sent, for the pace or, if the algorithm has a rate, for cwnd
+	factCloseDue        // Close is withheld until our SYN is acknowledged
+	factCork            // only full segments are sent
+	factFastOpen        // our next SYN carries the option (RFC 7413)
+	factEarly           // the user has had the connection since before our SYN was acknowledged
+	factUserTimeout     // the user has set his time-out
+	factTellUserTimeout // the peer is to be told of it
+	factUrgentOut       // SND.UP is ahead of SND.UNA
+	factUrgentIn        // RCV.UP is ahead of what the user has read
 )
 
 func (c *Conn) is(f facts) bool  { return c.facts&f == f }
@@ -209,14 +211,16 @@ type Settings struct {
 	Retries2      uint8         // R2: before giving up
 	OrphanRetries uint8         // the same after the user has closed
 	UserTimeout   mono.Duration // longest time without progress (section 3.8.3; Linux's TCP_USER_TIMEOUT); 0: R2 decides
-	MTUProbing    MTUProbing
-	KeepIdle      mono.Duration
-	KeepInterval  mono.Duration
-	KeepCount     uint8
-	KeepAlive     bool
-	NoDelay       bool
-	SendBuffer    int // at first; what is queued
-	ReceiveBuffer int // at first; what is kept unread
+	// UserTimeoutOption has connections tell each other their user time-outs (RFC 5482).
+	UserTimeoutOption bool
+	MTUProbing        MTUProbing
+	KeepIdle          mono.Duration
+	KeepInterval      mono.Duration
+	KeepCount         uint8
+	KeepAlive         bool
+	NoDelay           bool
+	SendBuffer        int // at first; what is queued
+	ReceiveBuffer     int // at first; what is kept unread
 	// SendBufferMax and ReceiveBufferMax are how far the buffers grow by themselves; 0: not at all.
 	SendBufferMax, ReceiveBufferMax int
 	Timestamps                      bool

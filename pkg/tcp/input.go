@@ -29,7 +29,7 @@ func (c *Conn) predicted(x *Env, now mono.Time, g *Segment) bool {
 	switch {
 	case !c.is(factPredict) || g.Flags&odd != ACK || !c.ecnExpected(g.Flags) || g.Seq != c.rcv.nxt || c.is(factFinSeen):
 		return false
-	case !g.Ack.In(c.snd.una, c.outstanding()+1) || c.rcv.holes != 0 || g.Options.Blocks != 0 || g.ECN == ce:
+	case !g.Ack.In(c.snd.una, c.outstanding()+1) || c.rcv.holes != 0 || g.Options.Blocks != 0 || g.Options.Has&HasUserTimeout != 0 || g.ECN == ce:
 		return false
 	case uint32(len(g.Text)) > c.rcv.adv.Sub(c.rcv.nxt):
 		return false
@@ -141,6 +141,7 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 	}
 	c.noteTimestamp(now, g)
 	c.alive(x, now)
+	c.takeUserTimeout(x, &g.Options)
 	c.ecnMarked(g)
 	flight := c.outstanding()
 	if d := c.ack(x, now, g); d != DropNone || c.is(factReleased) {

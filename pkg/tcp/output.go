@@ -370,6 +370,9 @@ func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
 		o.Options.Has = HasTimestamps
 		o.Options.TSVal, o.Options.TSEcr = c.timestamp(now), c.ts.recent
 	}
+	if c.is(factTellUserTimeout) && len(o.Body[0]) == 0 {
+		c.putUserTimeout(x, &o.Options)
+	}
 	c.rcv.acked = c.rcv.nxt
 	c.timer[timerDelayedAck] = 0
 	c.count.segsOut++

@@ -80,6 +80,7 @@ const (
 	optSACKPermitted = 4
 	optSACK          = 5
 	optTimestamps    = 8
+	optUserTimeout   = 28
 	optFastOpen      = 34
 )
 
@@ -93,6 +94,7 @@ const (
 	HasSACKPermitted
 	HasTimestamps
 	HasFastOpen
+	HasUserTimeout
 )
 
 // Block is a run of sequence numbers, [From, To).
@@ -107,6 +109,7 @@ type Options struct {
 	TSVal, TSEcr uint32
 	SACK         [4]Block // newest first (RFC 2018 section 4)
 	FastOpen     FastOpenCookie
+	UserTimeout  uint16 // seconds, or with the highest bit minutes (RFC 5482 section 2)
 }
 
 // Parse reads the segment b, header and text. The checksum is the caller's (ChecksumOK): only he knows the addresses
@@ -183,6 +186,9 @@ func (o *Options) take(kind byte, v []byte) {
 		o.Has |= HasSACKPermitted
 	case kind == optTimestamps && len(v) == 8:
 		o.timestamps(v)
+	case kind == optUserTimeout && len(v) == 2:
+		o.Has |= HasUserTimeout
+		o.UserTimeout = binary.BigEndian.Uint16(v)
 	case kind == optFastOpen:
 		o.FastOpen.take(o, v)
 	case kind == optSACK && len(v)%8 == 0:
@@ -235,6 +241,11 @@ func (o *Options) put(b []byte) int {
 			binary.BigEndian.PutUint32(b[n+4:], uint32(s.To))
 			n += 8
 		}
+	}
+	if o.Has&HasUserTimeout != 0 {
+		b[n], b[n+1] = optUserTimeout, 4
+		binary.BigEndian.PutUint16(b[n+2:], o.UserTimeout)
+		n += 4
 	}
 	if o.Has&HasFastOpen != 0 {
 		n += o.FastOpen.put(b[n:])

@@ -81,6 +81,9 @@ func (c *Conn) offer(x *Env, now mono.Time) Options {
 	if answer && c.is(factSACK) || !answer && s.SACK {
 		o.Has |= HasSACKPermitted
 	}
+	if c.ownUserTimeout(x) != 0 && !c.is(factFastOpen) { // there is room for one of the two
+		c.putUserTimeout(x, &o)
+	}
 	return o
 }
 
@@ -93,6 +96,7 @@ const defaultMSS = 536
 
 // negotiate takes what the peer's SYN offers and our settings allow.
 func (c *Conn) negotiate(x *Env, o *Options) {
+	c.takeUserTimeout(x, o)
 	s := c.Settings(x)
 	peer := uint16(defaultMSS)
 	if o.Has&HasMSS != 0 {
@@ -366,16 +370,6 @@ func (c *Conn) SetQuickAck(on bool) {
 		if c.timer[timerDelayedAck] != 0 {
 			c.ackNow()
 		}
-	}
-}
-
-// SetUserTimeout sets how long the peer may make no progress: text unacknowledged, or a window closed to text that
-// waits, or keep-alive probes unanswered (Linux's TCP_USER_TIMEOUT). 0: the number of time-outs decides. It is rounded up
-// to milliseconds.
-func (c *Conn) SetUserTimeout(d mono.Duration) {
-	c.userTimeout = millis(d)
-	if t := &c.timer[timerRetransmit]; *t != 0 {
-		*t = min(*t, c.userLimit())
 	}
 }
 
