@@ -187,10 +187,10 @@ func (c Conn) Info() tcp.Info { return c.record().tcp.Info(&c.shard.env, c.shard
 // The calls below are for a user in another goroutine, who shares the rings with the shard.
 
 // SendSpace is tcp.Conn.SendSpace.
-func (c Conn) SendSpace() (una, end seq.Num, size int) { return c.record().tcp.SendSpace() }
+func (c Conn) SendSpace() (una, end seq.Num, size int) { return c.record().tcp.SendSpace(&c.shard.env) }
 
 // WantSpace is tcp.Conn.WantSpace.
-func (c Conn) WantSpace() bool { return c.record().tcp.WantSpace() }
+func (c Conn) WantSpace() bool { return c.record().tcp.WantSpace(&c.shard.env) }
 
 // Commit is tcp.Conn.Commit.
 func (c Conn) Commit(buf []byte, end seq.Num) { c.enter().tcp.Commit(&c.shard.env, buf, end) }

@@ -61,11 +61,19 @@ func FuzzConn(f *testing.F) {
 			return
 		}
 		z := &fuzzed{t: t, x: newEnv(), now: 1e12}
+		s := &z.x.Settings[0]
+		if b[0]&2 != 0 {
+			s.ECN, s.MTUProbing, s.UserTimeoutOption, s.UserTimeout = ECNAccurate, MTUProbingOn, true, minute
+			z.x.Frame = 65535
+		}
+		early := uint16(b[0]&4) << 7
 		if b[0]&1 == 0 {
-			z.c.OpenActive(z.x, z.now, Open{ISS: 0xffffff00})
+			z.c.OpenActive(z.x, z.now, Open{ISS: 0xffffff00, FastOpen: b[0]&8 != 0, Early: early})
+			z.c.Write(z.x, make([]byte, int(b[0])))
 		} else {
-			g := Segment{Flags: SYN, Seq: 0xfffffff0, Window: 1000, Options: Options{Has: HasMSS | HasTimestamps | HasSACKPermitted | HasWindowScale, MSS: 536, WindowScale: 3}}
-			z.c.OpenPassive(z.x, z.now, Open{ISS: 0x7fffff00}, &g)
+			g := Segment{Flags: SYN | AE | ECE | CWR, Text: make([]byte, int(b[0])), Seq: 0xfffffff0, Window: 1000, Options: Options{Has: HasMSS | HasTimestamps | HasSACKPermitted | HasWindowScale, MSS: 536, WindowScale: 3}}
+			z.c.OpenPassive(z.x, z.now, Open{ISS: 0x7fffff00, FastOpen: b[0]&8 != 0, Early: early}, &g)
+			z.c.Store(z.x)
 		}
 		for b = b[1:]; len(b) >= 6 && !z.c.Released(); b = b[6:] {
 			z.step(b[:6])
@@ -134,6 +142,8 @@ func (z *fuzzed) near(b byte, at seq.Num) seq.Num { return at + seq.Num(int32(in
 
 func (z *fuzzed) segment(b []byte) {
 	g := Segment{Flags: Flags(b[1]), Window: uint16(b[4]) << 4, Urgent: uint16(b[3]), Text: make([]byte, int(b[5])<<2)}
+	g.Flags |= Flags(b[3]&1) << 8
+	g.ECN = b[4] & 3
 	g.Seq = z.near(b[2], z.c.rcv.nxt)
 	switch b[0] & 3 {
 	case 0:
@@ -146,7 +156,7 @@ func (z *fuzzed) segment(b []byte) {
 		g.Ack, g.Seq = z.c.snd.nxt, z.c.rcv.nxt
 	}
 	if b[0]&4 != 0 {
-		g.Options = Options{Has: HasTimestamps, TSVal: uint32(b[3]), TSEcr: uint32(b[4])}
+		g.Options = Options{Has: HasTimestamps | Has(b[5]&1)*HasUserTimeout, UserTimeout: uint16(b[2]) << 8, TSVal: uint32(b[3]), TSEcr: uint32(b[4])}
 	}
 	if b[0]&8 != 0 {
 		g.Parts = 3

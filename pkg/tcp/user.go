@@ -186,9 +186,11 @@ func (c *Conn) SpaceAgain() {
 	}
 }
 
-// WantSpace asks for Writable as soon as a third of the send buffer is free. It reports that it is so already.
-func (c *Conn) WantSpace() bool {
-	if c.Space() >= int(c.snd.buf)/3 {
+// WantSpace asks for Writable as soon as a third of the send buffer is free, for a writer in another goroutine. It reports
+// that it is so already.
+func (c *Conn) WantSpace(x *Env) bool {
+	size := c.writerSize(x)
+	if used := c.snd.end.Sub(c.firstText()); c.Space() > 0 && size-min(size, used) >= size/3 {
 		return true
 	}
 	c.set(factStarved)
@@ -197,8 +199,17 @@ func (c *Conn) WantSpace() bool {
 
 // SendSpace is the send sequence space as a writer in another goroutine sees it: text [SND.UNA, end) is queued, and
 // at most size bytes may be.
-func (c *Conn) SendSpace() (una, end seq.Num, size int) {
-	return c.firstText(), c.snd.end, int(c.snd.buf)
+func (c *Conn) SendSpace(x *Env) (una, end seq.Num, size int) {
+	return c.firstText(), c.snd.end, int(c.writerSize(x))
+}
+
+// writerSize is how much a writer in another goroutine may queue: with all memory in use, no more than fits the ring that
+// he has, or a small one.
+func (c *Conn) writerSize(x *Env) uint32 {
+	if m := x.Memory; m.Limit > 0 && m.InUse >= m.Limit {
+		return min(c.snd.buf, uint32(max(len(m.ring(c.snd.ring).buf), 1<<minRingLog)))
+	}
+	return c.snd.buf
 }
 
 // Commit queues text that another goroutine has put into its ring buf (a power of two in size; the byte with
