@@ -185,7 +185,7 @@ func (h *host) checkDamage(t *testing.T, before map[string]uint64, toUs, toKerne
 	if err := h.Stack.Close(); err != nil {
 		t.Error(err)
 	}
-	c, k := observe.Collect(h.Stack, h.dev.Malformed(), lost), h.kernelCounters()
+	c, k := observe.Collect(h.Stack, h.Stack.Listeners(), h.dev.Malformed(), lost), h.kernelCounters()
 	var ours uint64
 	for _, reason := range faulty {
 		ours += c.Drops[reason]
