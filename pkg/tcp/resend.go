@@ -1,0 +1,92 @@
+package tcp
+
+import (
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+)
+
+// lostAndDue reports that there is something to send again, and that it may be.
+func (c *Conn) lostAndDue(x *Env) bool {
+	return c.snd.flight != 0 && !c.is(factHold) && c.snd.wnd != 0 && x.Memory.flights[c.snd.flight].lost != 0
+}
+
+// resend sends the first of what is lost, as far as cwnd allows; one segment always when nothing is in the network.
+func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
+	if !c.lostAndDue(x) {
+		return false
+	}
+	f := &x.Memory.flights[c.snd.flight]
+	i := 0
+	for f.live()[i].fate != lost {
+		i++
+	}
+	mss := uint32(c.snd.mss)
+	pipe := c.pipe(x)
+	room := c.cw.Cwnd - min(c.cw.Cwnd, pipe)
+	if pipe == 0 {
+		room = max(room, mss)
+	}
+	from := f.start(c.snd.una, i)
+	edge := c.snd.una.Add(max(c.snd.wnd, mss))
+	if !from.Less(edge) {
+		return false // the peer has taken back the window that it was sent into
+	}
+	n := min(f.live()[i].end.Sub(from), c.frame(x), edge.Sub(from))
+	if n > room {
+		n = room / mss * mss
+	}
+	if n == 0 {
+		return false
+	}
+	c.again(x, now, o, from, n)
+	return true
+}
+
+// again sends n numbers of the stream, from the number from on, once more.
+func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
+	f := &x.Memory.flights[c.snd.flight]
+	pipe := c.pipe(x)
+	i := f.cut(c.snd.una, from)
+	for j := f.cut(c.snd.una, from.Add(n)); i < j; i++ {
+		s := &f.live()[i]
+		if s.fate == sacked {
+			continue
+		}
+		f.mark(c.snd.una, i, flying)
+		s.again, s.probe = true, false
+		c.stamp(now, s, pipe, n)
+	}
+	if from == c.snd.una && c.backoff == 0 {
+		c.armRetransmit(x, now) // it has a whole time-out of its own, as in Linux
+	}
+	c.episode.resent += n
+	c.episode.out += n
+	c.count.retransmits++
+	fin := c.snd.end.Less(from.Add(n))
+	if fin {
+		n--
+	}
+	c.transmit(x, now, o, from, n, fin)
+}
+
+// sendTail sends the tail loss probe: new text if there is any and the peer has room, else the last segment once more
+// (RFC 8985 section 7.3). It may exceed cwnd by a segment.
+func (c *Conn) sendTail(x *Env, now mono.Time, o *Out) bool {
+	if !c.is(factTail) {
+		return false
+	}
+	c.unset(factTail | factProbeAgain)
+	mss := uint32(c.snd.mss)
+	wnd := c.snd.wnd - min(c.snd.wnd, c.outstanding())
+	if c.snd.nxt.Less(c.snd.end) && wnd >= min(mss, c.snd.end.Sub(c.snd.nxt)) {
+		c.sendNew(x, now, o, min(mss, c.snd.end.Sub(c.snd.nxt)), false)
+	} else if c.snd.flight != 0 {
+		n := min(mss, c.outstanding())
+		c.set(factProbeAgain)
+		c.again(x, now, o, c.snd.nxt-seq.Num(n), n)
+	} else {
+		return false
+	}
+	c.rack.probe = c.snd.nxt
+	return true
+}
