@@ -57,6 +57,17 @@ func TestListenerSaysNothing(t *testing.T) {
 	}
 }
 
+// TestListenerKeepsWhatIsRight: a value that cannot be read changes nothing, and those beside it are read.
+func TestListenerKeepsWhatIsRight(t *testing.T) {
+	c, _, err := Parse("f", []byte("listeners: [{port: 7, tcp: {rto_min: soon, sack: false, mls: 3s, msl: 3s}}]\n"))
+	if err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("not three lines:\n%v", err)
+	}
+	if want := []Listener{{Port: 7, TCP: Changes{"sack": false}}}; !reflect.DeepEqual(c.Listeners, want) {
+		t.Errorf("got %+v, want %+v", c.Listeners, want)
+	}
+}
+
 // TestListenerChangesEveryKey: any key of the tcp section can be an entry's, and changes that value alone; but the MSL.
 func TestListenerChangesEveryKey(t *testing.T) {
 	other := map[reflect.Type]string{
