@@ -160,9 +160,11 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestSettingsFollow: every setting that the configuration has reaches the connections.
+// TestSettingsFollow: every setting that the configuration has reaches the connections, and there is none beside.
 func TestSettingsFollow(t *testing.T) {
 	defaults := config.Defaults().TCP
+	before := reflect.ValueOf(settings(&defaults))
+	changed := map[string]bool{}
 	v := reflect.ValueOf(&defaults).Elem()
 	for i := range v.NumField() {
 		c := defaults
@@ -170,6 +172,17 @@ func TestSettingsFollow(t *testing.T) {
 		spoil(f)
 		if reflect.DeepEqual(settings(&c), settings(&defaults)) {
 			t.Errorf("%s changes nothing", v.Type().Field(i).Name)
+		}
+		after := reflect.ValueOf(settings(&c))
+		for k := range after.NumField() {
+			if !after.Field(k).Equal(before.Field(k)) {
+				changed[after.Type().Field(k).Name] = true
+			}
+		}
+	}
+	for k := range before.NumField() {
+		if name := before.Type().Field(k).Name; !changed[name] {
+			t.Errorf("%s cannot be configured", name)
 		}
 	}
 }

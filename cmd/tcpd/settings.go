@@ -19,7 +19,8 @@ func settings(c *config.TCP) tcp.Settings {
 	s.MSL, s.FinTimeout, s.OrphanTimeout = c.MSL, c.FinTimeout, c.OrphanTimeout
 	s.RTOMin, s.RTOMax, s.DelayedAck = c.RTOMin, c.RTOMax, c.DelayedAck
 	s.SynRetries, s.SynAckRetries, s.OrphanRetries = c.SynRetries, c.SynAckRetries, c.OrphanRetries
-	s.Retries1, s.Retries2, s.UserTimeout = c.Retries1, c.Retries2, c.UserTimeout
+	s.Retries1, s.Retries2 = c.Retries1, c.Retries2
+	s.UserTimeout, s.UserTimeoutOption = c.UserTimeout, c.UserTimeoutOption
 	s.KeepAlive, s.KeepIdle, s.KeepInterval, s.KeepCount = c.KeepAlive, c.KeepAliveTime, c.KeepAliveIntvl, c.KeepAliveProbes
 	s.NoDelay, s.Timestamps, s.WindowScale, s.SACK = c.NoDelay, c.Timestamps, c.WindowScale, c.SACK
 	s.SendBuffer, s.ReceiveBuffer = int(c.SendBuffer), int(c.ReceiveBuffer)

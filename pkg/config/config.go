@@ -34,33 +34,34 @@ type Log struct {
 
 // TCP is what connections have in common.
 type TCP struct {
-	MSL              time.Duration `yaml:"msl"`
-	FinTimeout       time.Duration `yaml:"fin_timeout"`
-	OrphanTimeout    time.Duration `yaml:"orphan_timeout"`
-	RTOMin           time.Duration `yaml:"rto_min"`
-	RTOMax           time.Duration `yaml:"rto_max"`
-	DelayedAck       time.Duration `yaml:"delayed_ack"`
-	SynRetries       uint8         `yaml:"syn_retries"`
-	SynAckRetries    uint8         `yaml:"synack_retries"`
-	Retries1         uint8         `yaml:"retries1"`
-	Retries2         uint8         `yaml:"retries2"`
-	OrphanRetries    uint8         `yaml:"orphan_retries"`
-	UserTimeout      time.Duration `yaml:"user_timeout"`
-	MTUProbing       string        `yaml:"mtu_probing"` // MTUProbings
-	KeepAlive        bool          `yaml:"keepalive"`
-	KeepAliveTime    time.Duration `yaml:"keepalive_time"`
-	KeepAliveIntvl   time.Duration `yaml:"keepalive_intvl"`
-	KeepAliveProbes  uint8         `yaml:"keepalive_probes"`
-	NoDelay          bool          `yaml:"nodelay"`
-	SendBuffer       Size          `yaml:"send_buffer"`
-	SendBufferMax    Size          `yaml:"send_buffer_max"`
-	ReceiveBuffer    Size          `yaml:"receive_buffer"`
-	ReceiveBufferMax Size          `yaml:"receive_buffer_max"`
-	Congestion       string        `yaml:"congestion"` // cc.Names
-	ECN              string        `yaml:"ecn"`        // ECNs
-	Timestamps       bool          `yaml:"timestamps"`
-	WindowScale      bool          `yaml:"window_scale"`
-	SACK             bool          `yaml:"sack"`
+	MSL               time.Duration `yaml:"msl"`
+	FinTimeout        time.Duration `yaml:"fin_timeout"`
+	OrphanTimeout     time.Duration `yaml:"orphan_timeout"`
+	RTOMin            time.Duration `yaml:"rto_min"`
+	RTOMax            time.Duration `yaml:"rto_max"`
+	DelayedAck        time.Duration `yaml:"delayed_ack"`
+	SynRetries        uint8         `yaml:"syn_retries"`
+	SynAckRetries     uint8         `yaml:"synack_retries"`
+	Retries1          uint8         `yaml:"retries1"`
+	Retries2          uint8         `yaml:"retries2"`
+	OrphanRetries     uint8         `yaml:"orphan_retries"`
+	UserTimeout       time.Duration `yaml:"user_timeout"`
+	UserTimeoutOption bool          `yaml:"user_timeout_option"`
+	MTUProbing        string        `yaml:"mtu_probing"` // MTUProbings
+	KeepAlive         bool          `yaml:"keepalive"`
+	KeepAliveTime     time.Duration `yaml:"keepalive_time"`
+	KeepAliveIntvl    time.Duration `yaml:"keepalive_intvl"`
+	KeepAliveProbes   uint8         `yaml:"keepalive_probes"`
+	NoDelay           bool          `yaml:"nodelay"`
+	SendBuffer        Size          `yaml:"send_buffer"`
+	SendBufferMax     Size          `yaml:"send_buffer_max"`
+	ReceiveBuffer     Size          `yaml:"receive_buffer"`
+	ReceiveBufferMax  Size          `yaml:"receive_buffer_max"`
+	Congestion        string        `yaml:"congestion"` // cc.Names
+	ECN               string        `yaml:"ecn"`        // ECNs
+	Timestamps        bool          `yaml:"timestamps"`
+	WindowScale       bool          `yaml:"window_scale"`
+	SACK              bool          `yaml:"sack"`
 }
 
 // Route is what is known of the way to the peers in To.
