@@ -61,7 +61,7 @@ func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error)
 // listen lets a service listen that takes its connections as they open: if they are counted, they leave the accept
 // queue at once.
 func listen(s *stack.Stack, cfg stack.ListenConfig, h stack.Handler) error {
-	if cfg.Backlog == 0 {
+	if cfg.Backlog == 0 && cfg.SourceBacklog == 0 {
 		_, err := s.Listen(cfg, h)
 		return err
 	}

@@ -18,7 +18,8 @@ type ListenConfig struct {
 	Backlog int
 	// HalfOpen is the most connections in SYN-RECEIVED; beyond it SYNs get cookies. 0: no limit but the stack's.
 	HalfOpen int
-	// SourceBacklog and SourceHalfOpen are what one remote address may take up of the two; 0: no limit.
+	// SourceBacklog and SourceHalfOpen are what one remote address may take up of the two; 0: no limit. With a
+	// SourceBacklog, too, Taken must be called.
 	SourceBacklog, SourceHalfOpen int
 	// TCP are the connections' settings, with the stack's MSL; nil: the stack's.
 	TCP *tcp.Settings
@@ -135,13 +136,13 @@ func (s *Stack) Listeners() []*Listener { return s.listeners.Load().all() }
 
 // queueFull reports whether an ACK that completes a handshake must wait, since the accept queue is full.
 func (s *shard) queueFull(l *Listener, f *Flow, g *tcp.Segment) bool {
-	if l.Backlog == 0 || g.Flags&(tcp.ACK|tcp.RST) != tcp.ACK {
+	if g.Flags&(tcp.ACK|tcp.RST) != tcp.ACK {
 		return false
 	}
 	switch {
 	case !s.noRoomToAccept(l, f):
 		return false
-	case l.waiting.Load() >= int64(l.Backlog):
+	case l.Backlog > 0 && l.waiting.Load() >= int64(l.Backlog):
 		l.full.Add(1)
 		s.counters.Stack[DropBacklog]++
 	default:
@@ -153,10 +154,7 @@ func (s *shard) queueFull(l *Listener, f *Flow, g *tcp.Segment) bool {
 
 // noRoomToAccept reports that the accept queue is full, or full of connections from the same source.
 func (s *shard) noRoomToAccept(l *Listener, f *Flow) bool {
-	if l.Backlog == 0 {
-		return false
-	}
-	return l.waiting.Load() >= int64(l.Backlog) ||
+	return l.Backlog > 0 && l.waiting.Load() >= int64(l.Backlog) ||
 		l.SourceBacklog > 0 && int(s.stack.sources.backlog(l, f.Remote).Load()) >= l.SourceBacklog
 }
 

@@ -164,11 +164,11 @@ func (s *shard) openCookie(l *Listener, h uint64, f *Flow, g *tcp.Segment) bool 
 func (s *shard) accept(l *Listener, h uint64, f *Flow, early bool) {
 	s.counters.Accepted++
 	l.accepted.Add(1)
-	if l.Backlog != 0 {
+	if l.Backlog > 0 || l.SourceBacklog > 0 {
 		l.waiting.Add(1)
-		if l.SourceBacklog > 0 {
-			s.stack.sources.backlog(l, f.Remote).Add(1)
-		}
+	}
+	if l.SourceBacklog > 0 {
+		s.stack.sources.backlog(l, f.Remote).Add(1)
 	}
 	o := s.listening(l)
 	i := s.adopt(f, h, o)

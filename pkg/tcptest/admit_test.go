@@ -220,10 +220,16 @@ func TestHalfOpenBudgets(t *testing.T) {
 
 // One source takes up no more of the accept queue than it may, and others find room.
 func TestSourceBacklog(t *testing.T) {
+	for _, backlog := range []int{0, 10} {
+		sourceBacklog(t, backlog)
+	}
+}
+
+func sourceBacklog(t *testing.T, backlog int) {
 	p := newPair(t)
 	c := p.Host("c", HostOptions{})
 	p.Join(c, p.b, Path{Delay: ms})
-	l := p.b.ListenWith(stack.ListenConfig{Port: 81, Backlog: 10, SourceBacklog: 2})
+	l := p.b.ListenWith(stack.ListenConfig{Port: 81, Backlog: backlog, SourceBacklog: 2})
 	var users []*User
 	for range 4 {
 		users = append(users, p.a.Dial(p.b, 81, 0))
