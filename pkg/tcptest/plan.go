@@ -17,8 +17,10 @@ type plan struct {
 	readPause mono.Duration // between reads; 0: reads at once
 	ending    ending
 	endsAt    mono.Duration
-	fidgets   bool // sets options now and then
-	quiet     bool // does nothing that may end a connection early
+	patience  mono.Duration // the user time-out; 0: that of the settings
+	fidgets   bool          // sets options now and then
+	urges     bool          // some of what he writes is urgent
+	quiet     bool          // does nothing that may end a connection early
 
 	closedWrite bool
 }
@@ -55,7 +57,10 @@ func newPlan(r *rand.Rand, quiet bool) *plan {
 		p.ending = ending(r.IntN(int(endings)))
 	}
 	p.endsAt = mono.Duration(r.IntN(1<<(10+r.IntN(10)))) * mono.Millisecond / 16
-	p.fidgets = r.IntN(3) == 0
+	if !quiet && r.IntN(6) == 0 {
+		p.patience = mono.Duration(r.IntN(20_000)) * mono.Millisecond
+	}
+	p.fidgets, p.urges = r.IntN(3) == 0, r.IntN(5) == 0
 	return p
 }
 
@@ -63,6 +68,9 @@ func newPlan(r *rand.Rand, quiet bool) *plan {
 func (p *plan) begin(u *User) {
 	if p.fidgets {
 		p.fidget(u, u.conn)
+	}
+	if p.patience > 0 {
+		u.conn.SetUserTimeout(p.patience)
 	}
 	u.Paused = p.readPause > 0
 	if p.pause == 0 {
@@ -111,7 +119,7 @@ func (p *plan) readTick(u *User) {
 
 func (p *plan) fidget(u *User, c stack.Conn) {
 	c.SetNoDelay(p.rand.IntN(2) == 0)
-	switch p.rand.IntN(4) {
+	switch p.rand.IntN(7) {
 	case 0:
 		c.SetBuffers(256+p.rand.IntN(1<<(4+p.rand.IntN(14))), 0)
 	case 1:
@@ -121,6 +129,12 @@ func (p *plan) fidget(u *User, c stack.Conn) {
 		c.SetBuffers(0, 4096+p.rand.IntN(1<<17))
 	case 2:
 		c.SetKeepAlive(mono.Duration(p.rand.IntN(30))*mono.Second, 5*mono.Second, 5)
+	case 3:
+		c.SetCork(p.rand.IntN(2) == 0)
+	case 4:
+		c.SetQuickAck(p.rand.IntN(2) == 0)
+	case 5:
+		c.SetFinTimeout(mono.Duration(1+p.rand.IntN(60_000)) * mono.Millisecond)
 	}
 }
 

@@ -1,8 +1,11 @@
 package tcptest
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
+	"net/netip"
 
+	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
@@ -41,16 +44,7 @@ func NewRandom(seed uint64, o Options) *Random {
 func (r *Random) drawHosts() {
 	rnd := r.Rand
 	for i := range 2 + rnd.IntN(2) {
-		t := tcp.Defaults()
-		t.Timestamps, t.WindowScale, t.SACK = rnd.IntN(2) == 0, rnd.IntN(4) != 0, rnd.IntN(2) == 0
-		t.NoDelay = rnd.IntN(4) == 0
-		t.ECN = tcp.ECN(rnd.IntN(3))
-		t.Congestion, _ = cc.ByName(cc.Names()[rnd.IntN(len(cc.Names()))])
-		if rnd.IntN(3) == 0 {
-			t.SendBufferMax, t.ReceiveBufferMax = 0, 0
-			t.SendBuffer, t.ReceiveBuffer = 256+rnd.IntN(1<<(4+rnd.IntN(14))), 2048+rnd.IntN(1<<(4+rnd.IntN(14)))
-		}
-		o := HostOptions{TCP: &t, Queues: 1 + rnd.IntN(2)}
+		o := HostOptions{TCP: r.drawSettings(), Queues: 1 + rnd.IntN(2)}
 		if rnd.IntN(4) == 0 {
 			o.MTU = 256 + rnd.IntN(1300)
 		}
@@ -63,8 +57,31 @@ func (r *Random) drawHosts() {
 		if !r.Calm && rnd.IntN(8) == 0 {
 			o.Limits.Memory = 1 << (13 + rnd.IntN(6))
 		}
+		if !r.Calm && rnd.IntN(8) == 0 {
+			o.Limits.Orphans = o.Queues * (1 + rnd.IntN(3))
+		}
 		r.Host(string(rune('a'+i)), o)
 	}
+}
+
+// drawSettings draws those of a host, of a listener, or of one connection.
+func (r *Random) drawSettings() *tcp.Settings {
+	rnd := r.Rand
+	t := tcp.Defaults()
+	t.Timestamps, t.WindowScale, t.SACK = rnd.IntN(2) == 0, rnd.IntN(4) != 0, rnd.IntN(2) == 0
+	t.NoDelay = rnd.IntN(4) == 0
+	t.ECN = tcp.ECN(rnd.IntN(4))
+	t.MTUProbing = tcp.MTUProbing(rnd.IntN(3))
+	t.UserTimeoutOption = rnd.IntN(4) == 0
+	t.Congestion, _ = cc.ByName(cc.Names()[rnd.IntN(len(cc.Names()))])
+	if rnd.IntN(3) == 0 {
+		t.SendBufferMax, t.ReceiveBufferMax = 0, 0
+		t.SendBuffer, t.ReceiveBuffer = 256+rnd.IntN(1<<(4+rnd.IntN(14))), 2048+rnd.IntN(1<<(4+rnd.IntN(14)))
+	}
+	if !r.Calm && rnd.IntN(6) == 0 {
+		t.UserTimeout = mono.Duration(rnd.IntN(30_000)) * mono.Millisecond
+	}
+	return &t
 }
 
 func (r *Random) drawPaths() {
@@ -101,21 +118,67 @@ func (r *Random) drawPath() Path {
 	if r.Calm {
 		p.Loss, p.Corrupt = min(p.Loss, 30), min(p.Corrupt, 10)
 	}
+	if rnd.IntN(3) == 0 {
+		p.Filter = r.drawFilter()
+	}
 	return p
+}
+
+// drawFilter draws a middlebox: a black hole for large packets, one that marks, or one that clears the ECN field.
+func (r *Random) drawFilter() func(*Frame) Verdict {
+	kind := r.Rand.IntN(3)
+	if r.Calm {
+		kind = max(kind, 1) // to find a black hole out takes longer than some wait
+	}
+	switch kind {
+	case 0:
+		mtu := 576 + r.Rand.IntN(900)
+		return func(f *Frame) Verdict {
+			if f.largest() > mtu {
+				return Lose
+			}
+			return Pass
+		}
+	case 1:
+		marked := 1 + r.Rand.IntN(1<<r.Rand.IntN(9))
+		return func(f *Frame) Verdict {
+			if f.Packet[1]&3 != 0 && chance(r.World, marked) {
+				f.setECN(3)
+			}
+			return Pass
+		}
+	}
+	return func(f *Frame) Verdict {
+		f.setECN(0)
+		return Pass
+	}
+}
+
+// largest is the largest packet on the wire that f stands for, in bytes.
+func (f *Frame) largest() int {
+	if f.GSO == 0 {
+		return len(f.Packet)
+	}
+	return len(f.Packet) - len(f.Seg.Text) + int(f.GSO)
+}
+
+// setECN changes the ECN field of the IP header.
+func (f *Frame) setECN(codepoint byte) {
+	f.Packet = append([]byte(nil), f.Packet...)
+	f.Packet[1] = f.Packet[1]&^3 | codepoint
+	f.Packet[10], f.Packet[11] = 0, 0
+	binary.BigEndian.PutUint16(f.Packet[10:], ^ip.Fold(ip.Sum(f.Packet[:ip.HeaderLen], 0)))
 }
 
 const randomPort = 80
 
 func (r *Random) drawUsers() {
 	for _, h := range r.hosts {
-		backlog := 0
-		if r.Rand.IntN(4) == 0 {
-			backlog = 1 + r.Rand.IntN(3)
-		}
-		l := h.Listen(randomPort, backlog)
+		cfg := r.drawListener()
+		l := h.ListenWith(cfg)
 		l.Accept = func(u *User) {
 			r.give(u)
-			if backlog != 0 {
+			if cfg.Backlog > 0 || cfg.SourceBacklog > 0 {
 				from := u.flow.Remote.Netip()
 				r.After(mono.Duration(r.Rand.IntN(1000))*mono.Millisecond, func() { l.Taken(from) })
 			}
@@ -127,10 +190,52 @@ func (r *Random) drawUsers() {
 		u := &User{Host: r.hosts[from], world: r.World}
 		r.give(u)
 		r.Connections++
-		r.After(mono.Duration(r.Rand.IntN(5000))*mono.Millisecond, func() {
-			u.Host.dial(u, r.hosts[to], randomPort, 0)
-		})
+		cfg := stack.DialConfig{Remote: netip.AddrPortFrom(r.hosts[to].Addr, randomPort)}
+		if r.Rand.IntN(4) == 0 {
+			cfg.TCP = r.drawSettings()
+		}
+		r.After(mono.Duration(r.Rand.IntN(5000))*mono.Millisecond, func() { u.Host.dialWith(cfg, u) })
 	}
+}
+
+// drawListener draws a listener's budgets and settings, and a hook.
+func (r *Random) drawListener() stack.ListenConfig {
+	rnd := r.Rand
+	cfg := stack.ListenConfig{Port: randomPort}
+	if rnd.IntN(4) == 0 {
+		cfg.Backlog, cfg.SourceBacklog = rnd.IntN(4), rnd.IntN(3)
+	}
+	if !r.Calm && rnd.IntN(4) == 0 { // a cookie is lost on a client whose segments overtake each other
+		cfg.HalfOpen, cfg.SourceHalfOpen = 1+rnd.IntN(3), rnd.IntN(3)
+	}
+	if rnd.IntN(4) == 0 {
+		cfg.TCP = r.drawSettings()
+	}
+	if rnd.IntN(6) == 0 {
+		cfg.Admit = r.admit
+	}
+	return cfg
+}
+
+// admit decides on a request, at once or within some time.
+func (r *Random) admit(q *stack.Request) {
+	decide, within := (*stack.Request).Accept, 2000 // ms: a client that is heard late is not waited for much longer
+	if !r.Calm {
+		within = 10_000
+		switch r.Rand.IntN(6) {
+		case 0:
+			decide = (*stack.Request).Refuse
+		case 1:
+			decide = (*stack.Request).Drop
+		case 2:
+			decide = func(q *stack.Request) bool { return q.RefuseICMP(ip.CodePort) }
+		}
+	}
+	if r.Rand.IntN(2) == 0 {
+		decide(q)
+		return
+	}
+	r.After(mono.Duration(r.Rand.IntN(within))*mono.Millisecond, func() { decide(q) })
 }
 
 // give makes a plan for a user.

@@ -174,13 +174,21 @@ func (u *User) write() {
 		chunk := b[:min(u.want-u.Wrote, uint64(len(b)))]
 		p := u.out
 		p.fill(chunk)
-		n := u.conn.Write(chunk)
+		n := u.put(chunk)
 		u.Wrote += uint64(n)
 		u.out.at += uint64(n)
 		if n < len(chunk) {
 			return
 		}
 	}
+}
+
+// put writes text, some of it as urgent if the plan is so.
+func (u *User) put(text []byte) int {
+	if u.plan != nil && u.plan.urges && u.plan.rand.IntN(4) == 0 {
+		u.conn.Urge(len(text))
+	}
+	return u.conn.Write(text)
 }
 
 // read reads what may be read, and compares it.
@@ -201,9 +209,13 @@ func (u *User) read() {
 		u.Read += uint64(len(p))
 		u.conn.Consume(len(p))
 	}
+	peer := u.world.users[reverse(u.flow)]
+	if n := uint64(u.conn.UrgentLeft()); n > 0 && peer != nil && peer.plan != nil && !u.deaf && u.Read+n > peer.want {
+		u.world.fail("%s:%d has read %d bytes and is told of %d urgent ones, of %d", u.Host.Name, u.flow.LocalPort, u.Read, n, peer.want)
+	}
 	if !u.EOF && u.conn.EOF() {
 		u.EOF = true
-		if peer := u.world.users[reverse(u.flow)]; peer != nil && !u.deaf && peer.Wrote != u.Read {
+		if peer != nil && !u.deaf && peer.Wrote != u.Read {
 			u.world.fail("%s:%d read %d bytes up to EOF, and %d were written", u.Host.Name, u.flow.LocalPort, u.Read, peer.Wrote)
 		}
 	}
