@@ -124,13 +124,13 @@ func (c *Conn) leaveEpisode(x *Env, now mono.Time, g *Segment, a *acked) {
 			c.snd.recover = c.snd.una // never so far behind that it seems ahead
 		}
 		if c.is(factUndo) && a.dsack && c.episode.resent == 0 {
-			c.undo(x) // the duplicates are reported a round trip after the recovery's end
+			c.undo(x, a) // the duplicates are reported a round trip after the recovery's end
 		}
 		return
 	}
 	switch {
 	case c.spurious(g, a):
-		c.undo(x)
+		c.undo(x, a)
 	case c.snd.recover.LessEq(c.snd.una):
 		if c.is(factRecovery) && !c.cw.Owns {
 			c.cw.Cwnd = c.cw.Ssthresh
@@ -172,7 +172,8 @@ func (c *Conn) spurious(g *Segment, a *acked) bool {
 }
 
 // undo puts the congestion state back (RFC 4015 section 3.2), and what was thought lost back into the air.
-func (c *Conn) undo(x *Env) {
+func (c *Conn) undo(x *Env, a *acked) {
+	a.undone = true
 	c.unset(factRecovery | factLoss | factForward | factHold | factUndo)
 	c.cw.Cwnd, c.cw.Ssthresh = max(c.cw.Cwnd, c.episode.cwnd), max(c.cw.Ssthresh, c.episode.ssthresh)
 	c.retries = 0
@@ -195,7 +196,7 @@ func (c *Conn) control(x *Env, now mono.Time, a *acked) {
 	*k = cc.Ack{
 		Bytes: a.bytes, New: a.new, Flight: pipe, Prior: a.prior, RTT: a.newest, SRTT: c.rtt.srtt,
 		MinRTT: c.rtt.min, Limited: c.mayGrow(a), Loss: c.any(factRecovery | factReduced),
-		Unpaced: c.pacingRate() == 0, Repair: c.is(factLoss), NoSACK: !c.is(factSACK),
+		Unpaced: c.pacingRate() == 0, Undone: a.undone, Repair: c.is(factLoss), NoSACK: !c.is(factSACK),
 	}
 	c.rate.loss.tell(uint32(c.count.bytesLost), k)
 	c.sampleRate(now, a, k)

@@ -23,6 +23,7 @@ type acked struct {
 	resent   bool          // something sent again was delivered
 	selected bool          // something was delivered by SACK
 	dsack    bool          // the peer reports a duplicate
+	undone   bool          // it has shown an episode to be spurious
 }
 
 // delivered takes a run [from, s.end) that the peer now has and did not have before.

@@ -62,6 +62,9 @@ func (BBR) Open(w *Window, now mono.Time) {
 // Ack updates the model, then the mode, then the rate and the window.
 func (BBR) Ack(w *Window, now mono.Time, a *Ack) {
 	s := loadBBR(w)
+	if a.Undone && (s.mode == startup || s.mode == drain) { // the pipe seemed full for want of window (Linux's bbr_undo_cwnd)
+		s.mode, s.fullRate, s.fullCount = startup, 0, 0
+	}
 	s.updateRate(a)
 	s.clusters.update(w, now, a, s.rate(), s.full(), s.idle)
 	s.updatePhase(w, now, a)

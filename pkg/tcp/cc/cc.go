@@ -14,7 +14,7 @@
 // The calls come in this order: Open once; then for each acknowledgment Ack; before the Ack that shows a loss, Loss,
 // once an episode; Timeout when the retransmission timer expires. If an episode proves to have been spurious, the
 // connection puts Cwnd and Ssthresh back to what they were (RFC 4015, RFC 3708); an algorithm with more to put back
-// sees it by them.
+// sees it by Ack.Undone.
 package cc
 
 import "github.com/tcpd-project/tcpd/pkg/mono"
@@ -43,6 +43,7 @@ type Ack struct {
 	Loss    bool          // in recovery, or slowing down for ECN marks
 	Round   bool          // it is the first of a new round trip: what was sent after the last such has come back
 	Unpaced bool          // nothing spreads over time what cwnd lets out
+	Undone  bool          // the episode before has proved spurious by it
 	Repair  bool          // after a time-out, until what was sent before it is acknowledged
 	NoSACK  bool          // the peer reports no selective acknowledgments: one loss a round trip is all that shows
 
