@@ -25,6 +25,7 @@ type Request struct {
 
 	listener *Listener
 	shard    *shard
+	syn      tcp.Segment // the last one: the shard's own
 	flow     Flow
 	hash     uint64
 	iss      seq.Num
@@ -33,8 +34,9 @@ type Request struct {
 	verdict  atomic.Uint32
 	task     *Task
 
-	heard, until mono.Time // the last SYN; when the client has given up
-	place        int       // in the shard's heap
+	heard, until mono.Time     // the last SYN; when the client has given up
+	gap          mono.Duration // the longest between two SYNs
+	place        int           // in the shard's heap
 }
 
 // What has become of a request. From asking on, Admit is being asked; from deferred on, nobody has decided yet.
@@ -80,7 +82,7 @@ func (s *shard) ask(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num)
 	r := &Request{
 		Local:  netip.AddrPortFrom(f.Local.Netip(), f.LocalPort),
 		Remote: netip.AddrPortFrom(f.Remote.Netip(), f.RemotePort),
-		SYN:    *g, listener: l, shard: s, flow: *f, hash: h, iss: iss, heard: s.now,
+		SYN:    *g, syn: *g, listener: l, shard: s, flow: *f, hash: h, iss: iss, heard: s.now,
 	}
 	r.context, r.cancel = context.WithCancel(context.Background())
 	r.task = NewTask(func() { s.decided(r) })
@@ -95,14 +97,17 @@ func (s *shard) ask(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num)
 // keepRequest waits for the verdict. Beyond the limits of half-open connections there is no room to wait in.
 func (s *shard) keepRequest(r *Request) {
 	if !s.roomForHalf(r.listener, r.flow.Remote) {
-		r.verdict.Store(gone)
+		if !r.verdict.CompareAndSwap(deferred, gone) {
+			s.execute(r) // just now it has been decided on
+			return
+		}
 		r.cancel()
 		s.counters.Stack[DropAdmissionFull]++
 		return
 	}
 	s.counters.Delivered++
 	s.counters.Deferred++
-	r.SYN.Text = nil
+	r.syn.Text = nil
 	r.listener.countHalf(r.flow.Remote, 1)
 	r.listener.deferred.Add(1)
 	s.present.add(r.hash)
@@ -141,12 +146,12 @@ func (s *shard) execute(r *Request) {
 	}
 	switch v {
 	case admitted:
-		s.openPassive(r.listener, r.hash, &r.flow, &r.SYN, r.iss)
+		s.openPassive(r.listener, r.hash, &r.flow, &r.syn, r.iss)
 	case dropped:
 		s.counters.Stack[DropAdmission]++
 	case reset:
 		s.dropTCP(tcp.DropRefused)
-		if rst, ok := tcp.ResetFor(&r.SYN); ok {
+		if rst, ok := tcp.ResetFor(&r.syn); ok {
 			s.sendBare(&r.flow, &rst)
 		}
 	default:
@@ -158,7 +163,7 @@ func (s *shard) execute(r *Request) {
 // refuseICMP quotes the SYN, as far as the client looks at it: addresses, ports and sequence number.
 func (s *shard) refuseICMP(r *Request, code uint8) {
 	var b [ip.HeaderLen + tcp.MaxHeaderLen]byte
-	n := ip.HeaderLen + r.SYN.Put(b[ip.HeaderLen:], 0)
+	n := ip.HeaderLen + r.syn.Put(b[ip.HeaderLen:], 0)
 	head := ip.Header{Src: r.flow.Remote, Dst: r.flow.Local, Proto: ip.ProtoTCP, TTL: 64, DF: true, Len: n}
 	head.Put(b[:])
 	a := arrival{raw: b[:n]}
@@ -175,17 +180,21 @@ func (s *shard) recall(f *Flow, g *tcp.Segment) bool {
 	}
 	const kinds = tcp.SYN | tcp.ACK | tcp.RST
 	switch {
-	case g.Flags&kinds == tcp.SYN && g.Seq == r.SYN.Seq: // again
-		r.until = s.now.Add(max(leastPatience, 5*s.now.Sub(r.heard)/2))
+	case g.Flags&kinds == tcp.SYN && g.Seq == r.syn.Seq: // again
+		r.gap = max(r.gap, s.now.Sub(r.heard))
+		r.until = max(r.until, s.now.Add(min(max(leastPatience, 5*r.gap/2), mostPatience)))
 		r.heard = s.now
-		r.SYN.Options = g.Options
+		r.syn.Options = g.Options
 		heap.Fix(&s.patience, r.place)
 		s.dropTCP(tcp.DropRepeatedSYN)
 		return true
 	case g.Flags&kinds == tcp.SYN: // another one: the old client is gone
-		s.abandon(r)
-		return false
-	case g.Flags&tcp.RST != 0 && g.Seq == r.SYN.Seq+1:
+		if s.abandon(r) {
+			return false
+		}
+		s.dropTCP(tcp.DropRepeatedSYN) // the old one's verdict has come first; this one will come again
+		return true
+	case g.Flags&tcp.RST != 0 && g.Seq == r.syn.Seq+1:
 		s.abandon(r)
 		s.counters.Delivered++
 		return true
@@ -193,21 +202,21 @@ func (s *shard) recall(f *Flow, g *tcp.Segment) bool {
 	return false
 }
 
-// abandon is for a client that has given up.
-func (s *shard) abandon(r *Request) {
-	if r.verdict.CompareAndSwap(deferred, gone) {
-		s.forgetRequest(r)
-		r.cancel()
+// abandon is for a client that has given up. It reports false when a verdict has come before, which is carried out.
+func (s *shard) abandon(r *Request) bool {
+	if !r.verdict.CompareAndSwap(deferred, gone) {
+		s.decided(r)
+		return false
 	}
+	s.forgetRequest(r)
+	r.cancel()
+	return true
 }
 
 // expireRequests gives up the clients that have been silent for too long.
 func (s *shard) expireRequests() {
 	for len(s.patience) > 0 && s.patience[0].until <= s.now {
-		r := s.patience[0]
-		s.forgetRequest(r)
-		r.verdict.CompareAndSwap(deferred, gone)
-		r.cancel()
+		s.abandon(s.patience[0])
 	}
 }
 
@@ -220,9 +229,13 @@ func (s *shard) cancelRequests(l *Listener) {
 	}
 }
 
-// leastPatience is how long a client may be silent before it is taken for gone. One that is there repeats its SYN after
-// a second, and then after at most twice the time before (RFC 6298 (5.5)).
-const leastPatience = 3 * mono.Second
+// leastPatience is how long a client may be silent before it is taken for gone, and mostPatience how long at most. One that
+// is there repeats its SYN after a second, and then after at most twice the time before (RFC 6298 (5.5)); the first that
+// is heard of may have been preceded by others, which were lost.
+const (
+	leastPatience = 10 * mono.Second
+	mostPatience  = 130 * mono.Second
+)
 
 // patience is a heap of requests, the one that ends first at the top.
 type patience []*Request

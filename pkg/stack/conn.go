@@ -147,7 +147,9 @@ func (c Conn) SetCork(on bool) { c.enter().tcp.SetCork(on) }
 func (c Conn) SetQuickAck(on bool) { c.enter().tcp.SetQuickAck(on) }
 
 // SetUserTimeout is tcp.Conn.SetUserTimeout.
-func (c Conn) SetUserTimeout(d mono.Duration) { c.enter().tcp.SetUserTimeout(&c.shard.env, d) }
+func (c Conn) SetUserTimeout(d mono.Duration) {
+	c.enter().tcp.SetUserTimeout(&c.shard.env, c.shard.now, d)
+}
 
 // SetFinTimeout is tcp.Conn.SetFinTimeout.
 func (c Conn) SetFinTimeout(d mono.Duration) { c.enter().tcp.SetFinTimeout(d) }

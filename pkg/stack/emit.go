@@ -54,7 +54,7 @@ func (s *shard) finish(i uint32) {
 		s.counters.OrphansAborted++
 		s.flow = rec.flow
 		rec.tcp.Abort(&s.env, s.now)
-		s.touch(i)
+		s.settle(i)
 	default:
 		s.wheel.arm(ref(kindConn|i), rec.tcp.Deadline())
 	}
@@ -67,7 +67,7 @@ func (s *shard) orphaned(rec *record) bool {
 	}
 	rec.orphan = true
 	s.orphans++
-	return s.orphans > s.stack.cfg.Limits.Orphans/len(s.stack.shards)
+	return s.orphans > max(1, s.stack.cfg.Limits.Orphans/len(s.stack.shards))
 }
 
 // forget takes a connection out of everything.

@@ -17,6 +17,9 @@ func (c *Conn) ack(x *Env, now mono.Time, g *Segment) Drop {
 		c.synAcknowledged(x, now, g)
 		c.ecnEstablish(g)
 		c.fire(x, now, fsm.SYNAcked)
+		if !c.is(factPassive) {
+			c.earlyAnswered(x, now, g)
+		}
 		if c.is(factCloseDue) {
 			c.unset(factCloseDue)
 			c.fire(x, now, fsm.Close) // withheld in SYN-RECEIVED (section 3.10.4)
@@ -70,7 +73,7 @@ func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 		c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	}
 	c.snd.wl1, c.snd.wl2 = g.Seq, g.Ack
-	if c.snd.una != c.snd.nxt {
+	if c.stalled = now; c.snd.una != c.snd.nxt {
 		c.armRetransmit(x, now) // text went before
 	}
 	c.tellUserTimeout(x) // once more: what the SYN said may have been forgotten for a cookie
@@ -136,9 +139,10 @@ func (c *Conn) progress(x *Env, now mono.Time) {
 	c.icmp = ICMPError{}
 	if c.snd.una == c.snd.nxt {
 		c.timer[timerRetransmit], c.timer[timerTail] = 0, 0 // RFC 6298 (5.2)
+		c.unset(factProbe | factTail)
 	} else {
-		c.armRetransmit(x, now)
 		c.stalled = now
+		c.armRetransmit(x, now)
 		c.armProbeTimer(x, now)
 	}
 	if c.is(factLetGo) {

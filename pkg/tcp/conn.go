@@ -76,6 +76,7 @@ type sendSpace struct {
 	dupAcks  uint8
 	recover  seq.Num // where the recovery under way ends (RFC 6582)
 	up       seq.Num // SND.UP, if factUrgentOut
+	reduced  seq.Num // where the window ends that has been reduced for a mark, if factReduced
 }
 
 // receiveSpace is the receive sequence space:
@@ -136,7 +137,7 @@ const (
 	factNoECT           // the way there spoils the ECN field
 	factEcho            // a mark is to be echoed
 	factCWR             // the peer is to be told that we have slowed down
-	factReduced         // and until snd.recover the window does not grow
+	factReduced         // and until snd.reduced the window does not grow
 	factPredict         // the header prediction may be tried
 	factSendRST         // a RST is owed
 	factSYNDue          // our SYN is to be sent

@@ -67,7 +67,7 @@ func (c *Conn) MakeCookie(k *Secret, f *Flow, now mono.Time) {
 	if c.is(factECN) {
 		bits |= cookieECN
 	}
-	mss := mssIndex(c.snd.mss + uint16(c.optionBytes()))
+	mss := mssIndex(c.mtu.most + uint16(c.optionBytes()))
 	iss := k.cookie(f, c.rcv.irs, period(now), mss, bits)
 	c.snd.iss, c.snd.una, c.snd.nxt, c.snd.end, c.snd.recover = iss, iss, iss, iss+1, iss
 	if c.is(factTimestamps) {

@@ -173,14 +173,14 @@ func (c *Conn) ecnCounted(x *Env, now mono.Time, g *Segment, a *acked) {
 // slowDown answers marks: one reduction a window, and none beside that of a loss. The window is over when something that
 // was sent after it is acknowledged: only then has the peer heard of CWR, and ceased to echo.
 func (c *Conn) slowDown(x *Env, now mono.Time, flight uint32) {
-	if c.any(factRecovery|factLoss) || c.is(factReduced) && c.snd.una.LessEq(c.snd.recover) {
+	if c.any(factRecovery|factLoss) || c.is(factReduced) && c.snd.una.LessEq(c.snd.reduced) {
 		return
 	}
 	c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: min(flight, c.cw.Cwnd), ECN: true})
 	if !c.cw.Owns {
 		c.cw.Cwnd = min(c.cw.Cwnd, c.cw.Ssthresh)
 	}
-	c.snd.recover = c.snd.nxt
+	c.snd.reduced = c.snd.nxt
 	c.unset(factUndo)
 	c.set(factReduced)
 	if !c.is(factAccECN) {
@@ -219,7 +219,7 @@ func (c *Conn) ecnFlags() Flags {
 // ecnSplits reports that text must go as single segments: of the segments of a superframe only the first keeps CWR, which
 // is a bit of the counter, too.
 func (c *Conn) ecnSplits() bool {
-	return c.is(factCWR) || c.is(factAccECN) && aceFlags(c.acc.received)&CWR != 0
+	return c.is(factCWR) || c.is(factAccECN|factTellSYN) || c.is(factAccECN) && aceFlags(c.acc.received)&CWR != 0
 }
 
 // ecnExpected is the ECN bits of a segment about which there is nothing to think over.

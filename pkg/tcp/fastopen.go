@@ -22,6 +22,7 @@ func (k *FastOpenCookie) take(o *Options, v []byte) {
 	if len(v) != 0 && (len(v) < 4 || len(v) > len(k.Bytes) || len(v)%2 != 0) {
 		return
 	}
+	*k = FastOpenCookie{}
 	o.Has |= HasFastOpen
 	k.Len = uint8(copy(k.Bytes[:], v))
 }
@@ -74,7 +75,8 @@ func (c *Conn) openEarly(x *Env, now mono.Time, g *Segment) {
 // earlyText puts text behind our SYN, as much as Open.Early allows and a segment takes.
 func (c *Conn) earlyText(x *Env, now mono.Time, o *Out) {
 	const options = 40 // as many as there may be
-	n := min(c.snd.end.Sub(c.snd.nxt), c.snd.wnd, uint32(max(int(c.snd.mss)-options, 0)))
+	most := min(uint32(c.snd.mss), c.snd.wnd)
+	n := min(c.snd.end.Sub(c.snd.nxt), most-min(most, options))
 	if n == 0 || c.snd.ring == 0 {
 		return
 	}

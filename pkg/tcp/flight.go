@@ -123,6 +123,21 @@ func (f *flight) join(i int) {
 	}
 }
 
+// joinLost merges what is lost and lies together: what was sent as one may since have been cut to pieces.
+func (f *flight) joinLost() {
+	live := f.live()
+	n := 0
+	for i := range live {
+		if n > 0 && live[n-1].fate == lost && live[i].fate == lost {
+			live[n-1].end, live[n-1].again = live[i].end, true // which of them is acknowledged is not known (Karn)
+			continue
+		}
+		live[n] = live[i]
+		n++
+	}
+	f.spans = f.spans[:f.head+n]
+}
+
 // flightOf returns the connection's scoreboard, which is attached while anything is in flight.
 func (m *Memory) flightOf(h *handle) *flight {
 	if *h == 0 {

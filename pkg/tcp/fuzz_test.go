@@ -110,7 +110,7 @@ func (z *fuzzed) step(b []byte) {
 		case 0:
 			z.c.Abort(z.x, z.now)
 		case 1:
-			z.c.SetUserTimeout(z.x, mono.Duration(b[2])<<26)
+			z.c.SetUserTimeout(z.x, z.now, mono.Duration(b[2])<<26)
 		case 2:
 			z.c.SetCork(b[2]&1 != 0)
 		case 3:

@@ -83,8 +83,8 @@ func (c *Conn) inputSynSent(x *Env, now mono.Time, g *Segment) Drop {
 	c.synAcknowledged(x, now, g)
 	c.fire(x, now, fsm.RcvSYNACK)
 	c.earlyAnswered(x, now, g)
-	g.Seq++ // past the SYN: what is left is handled by the sixth and later steps of section 3.10.7.4
 	c.urgentIn(g)
+	g.Seq++ // past the SYN: what is left is handled by the sixth and later steps of section 3.10.7.4
 	c.text(x, now, g)
 	return DropNone
 }
@@ -132,7 +132,11 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 	}
 	// Fourth, check the SYN bit.
 	if g.Flags&SYN != 0 {
-		c.fire(x, now, fsm.BadSYN)
+		if c.is(factEarly) && !c.is(factSynAcked) {
+			c.challengeACK(x, now) // somebody holds the connection: it is not for a stranger to end it
+		} else {
+			c.fire(x, now, fsm.BadSYN)
+		}
 		return DropBlindSYN
 	}
 	// Fifth, check the ACK field.
@@ -210,7 +214,7 @@ func (c *Conn) duplicateText(g *Segment) {
 // answerStray acknowledges a segment that is not taken. Segments without text are answered under a limit: two hosts
 // that find each other's ACKs unacceptable would never end (RFC 5961 section 7 in spirit).
 func (c *Conn) answerStray(x *Env, now mono.Time, g *Segment) {
-	asks := g.Len() > 0 && !c.is(factFinAcked|factFinRcvd) // TIME-WAIT answers late segments under the limit, too
+	asks := g.Len() > 0 && g.Flags&SYN == 0 && !c.is(factFinAcked|factFinRcvd) // TIME-WAIT answers late segments under the limit, too
 	if asks || c.mayChallenge(x, now) {
 		c.fire(x, now, fsm.BadSeq)
 	}

@@ -25,7 +25,7 @@ type mtuSearch struct {
 	most uint16    // what the two ends have agreed on
 	high uint16    // no more than this is tried before again
 	size uint16    // of the probe that is out; 0: none is
-	next mono.Time // no probe before
+	next mono.Time // no probe before; mtuAgain after the last cut
 }
 
 const (
@@ -70,12 +70,12 @@ func (c *Conn) TooBig(x *Env, now mono.Time, quoted seq.Num, mtu int) bool {
 		c.probeTooBig(now, uint16(mss))
 		return true
 	}
-	if mss >= int(c.snd.mss) {
-		return false
+	if mss >= int(c.snd.mss) || now.Sub(c.mtu.next.Add(-mtuAgain)) < c.rtt.srtt {
+		return false // once a round trip: another router speaks when what is smaller has come to it
 	}
 	c.mtu.size, c.mtu.high, c.mtu.next = 0, uint16(mss), now.Add(mtuAgain)
 	c.setMSS(uint16(mss))
-	if c.snd.flight != 0 {
+	if c.snd.flight != 0 && c.is(factSynAcked) {
 		c.loseAll(x)
 	}
 	return true

@@ -51,9 +51,15 @@ func (c *Conn) OutputACK(x *Env, now mono.Time, o *Out) bool {
 	return true
 }
 
-// ackSeq is the sequence number of a segment without text: SND.NXT, kept inside the peer's window.
+// ackSeq is the sequence number of a segment without text: SND.NXT, kept inside the peer's window. A window that has been
+// rounded down to its scale may seem to end a little before what it has admitted: still the peer has room for it (RFC 7323
+// section 2.4), and a number that it has passed would make the whole segment unacceptable.
 func (c *Conn) ackSeq() seq.Num {
-	return seq.Max(c.snd.una, seq.Min(c.snd.nxt, c.snd.una.Add(c.snd.wnd)))
+	edge := c.snd.una.Add(c.snd.wnd)
+	if c.snd.nxt.LessEq(edge) || c.snd.wnd != 0 && c.snd.nxt.Sub(edge) < 1<<c.snd.scale {
+		return c.snd.nxt
+	}
+	return seq.Max(c.snd.una, edge)
 }
 
 func (c *Conn) outRST(o *Out) {
@@ -79,7 +85,7 @@ func (c *Conn) outSYN(x *Env, now mono.Time, o *Out) {
 	c.unset(factSYNDue)
 	if c.snd.nxt == c.snd.iss {
 		c.snd.nxt++
-		c.rtt.at = now
+		c.rtt.at, c.stalled = now, now
 		c.set(factTimed)
 		if c.is(factFastOpen) {
 			c.unset(factFastOpen) // not when it is sent again: something on the way may drop it (section 4.1.3.1)
@@ -128,8 +134,9 @@ func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
 	}
 	if c.is(factProbe) {
 		c.unset(factProbe)
-		c.sendProbe(x, now, o)
-		return true
+		if c.sendProbe(x, now, o) {
+			return true
+		}
 	}
 	c.armProbe(x, now)
 	if pipe := c.pipe(x); c.snd.nxt == c.snd.end && pipe < c.cw.Cwnd {
@@ -140,10 +147,6 @@ func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
 
 // sendNew sends n bytes at SND.NXT, and the FIN behind them.
 func (c *Conn) sendNew(x *Env, now mono.Time, o *Out, n uint32, fin bool) {
-	if c.outstanding() == 0 {
-		c.retries = 0 // keep-alive may have counted here
-		c.restart(x, now)
-	}
 	s := span{end: c.snd.nxt.Add(n)}
 	if fin {
 		s.end++
@@ -159,6 +162,10 @@ func (c *Conn) sendMTUProbe(x *Env, now mono.Time, o *Out, n uint32) {
 }
 
 func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin bool) {
+	if c.outstanding() == 0 {
+		c.retries, c.stalled = 0, now // keep-alive may have counted here
+		c.restart(x, now)
+	}
 	at := c.snd.nxt
 	c.stamp(now, &s, c.pipe(x), s.end.Sub(at))
 	x.Memory.flightOf(&c.snd.flight).push(c.snd.una, s)
@@ -172,15 +179,19 @@ func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin boo
 }
 
 // sendProbe sends what the window takes, however little, for it has been so too long (section 3.8.6.2.1); into a
-// closed window one octet (MUST-36), or the FIN.
-func (c *Conn) sendProbe(x *Env, now mono.Time, o *Out) {
+// closed window one octet (MUST-36), or the FIN. It reports false when there is nothing to probe with any more.
+func (c *Conn) sendProbe(x *Env, now mono.Time, o *Out) bool {
 	most := min(max(1, c.snd.wnd), uint32(c.snd.mss))
 	if out := c.outstanding(); out > 0 {
 		c.again(x, now, o, c.snd.una, min(out, most))
-		return
+		return true
+	}
+	if c.snd.end.Less(c.snd.nxt) || c.snd.end == c.snd.nxt && !c.is(factFinQueued) {
+		return false
 	}
 	n := min(most, c.snd.end.Sub(c.snd.nxt))
-	c.sendNew(x, now, o, n, n == 0 && c.is(factFinQueued))
+	c.sendNew(x, now, o, n, n == 0)
+	return true
 }
 
 // sendable is how much may go out at SND.NXT, in bytes, and whether the FIN may go with it.
@@ -284,7 +295,7 @@ func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
 		o.Options.Has = HasTimestamps
 		o.Options.TSVal, o.Options.TSEcr = c.timestamp(now), c.ts.recent
 	}
-	if c.is(factTellUserTimeout) && len(o.Body[0]) == 0 {
+	if c.is(factTellUserTimeout) && len(o.Body[0]) == 0 && c.rcv.holes == 0 && !c.is(factDSACK) { // there is room
 		c.putUserTimeout(x, &o.Options)
 	}
 	c.rcv.acked = c.rcv.nxt

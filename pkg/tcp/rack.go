@@ -111,6 +111,9 @@ func (c *Conn) lose(f *flight, now mono.Time, i int, a *acked) {
 	if s.probe {
 		s.probe = false
 		c.probeLost(now)
+		if !c.is(factSACK) {
+			c.snd.recover = c.snd.nxt // the duplicate ACKs that still come are of this loss
+		}
 		return
 	}
 	a.lost += n

@@ -103,7 +103,9 @@ func (c *Conn) enterRecovery(x *Env, now mono.Time, a *acked) {
 	if c.snd.flight != 0 { // RecoverFS of RFC 9937 section 6.1: without what was selected before
 		c.episode.flight = max(c.outstanding()-x.Memory.flights[c.snd.flight].sacked+a.new, 1)
 	}
-	c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.flightSize()})
+	if !c.is(factReduced) { // a mark of the same window has cost its reduction already (RFC 3168 section 6.1.2)
+		c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: c.flightSize()})
+	}
 }
 
 // flightSize is FlightSize of RFC 5681, without what limited transmit has sent (section 3.2 step 2).
@@ -118,9 +120,11 @@ func (c *Conn) beginEpisode(now mono.Time) {
 
 // leaveEpisode ends an episode that is over, or that was spurious.
 func (c *Conn) leaveEpisode(x *Env, now mono.Time, g *Segment, a *acked) {
+	if c.is(factReduced) && c.snd.reduced.Less(c.snd.una) {
+		c.unset(factReduced)
+	}
 	if !c.any(factRecovery | factLoss) {
 		if c.snd.recover.Less(c.snd.una) {
-			c.unset(factReduced)
 			c.snd.recover = c.snd.una // never so far behind that it seems ahead
 		}
 		if c.is(factUndo) && a.dsack && c.episode.resent == 0 {
@@ -309,10 +313,15 @@ func (c *Conn) imagineSACK(a *acked, repeated bool) {
 func (c *Conn) loseAll(x *Env) {
 	f := &x.Memory.flights[c.snd.flight]
 	for i := range f.live() {
-		if f.live()[i].fate == flying {
+		s := &f.live()[i]
+		if s.probe {
+			s.probe, c.mtu.size = false, 0 // nothing is known of it
+		}
+		if s.fate == flying {
 			f.mark(c.snd.una, i, lost)
 		}
 	}
+	f.joinLost()
 }
 
 // reorderTimer is the expiry of RACK's timer: what was given time to arrive has not.

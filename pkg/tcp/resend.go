@@ -27,7 +27,7 @@ func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
 		room = max(room, mss)
 	}
 	from := f.start(c.snd.una, i)
-	edge := c.snd.una.Add(max(c.snd.wnd, mss))
+	edge := c.snd.una.Add(c.snd.wnd)
 	if !from.Less(edge) {
 		return false // the peer has taken back the window that it was sent into
 	}

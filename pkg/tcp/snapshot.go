@@ -210,6 +210,7 @@ func (s *sendSpace) fields(k *codec) {
 	word(k, &s.dupAcks)
 	word(k, &s.recover)
 	word(k, &s.up)
+	word(k, &s.reduced)
 }
 
 func (r *receiveSpace) fields(k *codec) {

@@ -139,6 +139,10 @@ func (c *Conn) keepBeyondHole(x *Env, g *Segment) Drop {
 	if c.is(factDeaf) {
 		return DropReorderFull // nobody will read it: the peer may send it again in order
 	}
+	// A byte at the window's far end takes a ring for all before it. Only while there is plenty may it.
+	if r := x.Memory.ring(c.rcv.ring); len(r.buf) < int(g.Seq.Sub(c.rcv.read))+len(g.Text) && !x.roomToGrow() {
+		return DropReorderFull
+	}
 	if !c.store(x, g.Seq, g.Text) {
 		return DropReorderFull
 	}

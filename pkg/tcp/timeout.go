@@ -87,14 +87,7 @@ func (c *Conn) retransmit(x *Env, now mono.Time) {
 
 // armRetransmit starts the retransmission timer (RFC 6298 (5.1), (5.3)), for no longer than the user waits.
 func (c *Conn) armRetransmit(x *Env, now mono.Time) {
-	if c.timer[timerRetransmit] == 0 && c.retries == 0 {
-		c.stalled = now
-	}
-	at := now.Add(c.rto(x))
-	if end := c.userLimit(); now < end {
-		at = min(at, end)
-	}
-	c.timer[timerRetransmit] = at
+	c.timer[timerRetransmit] = min(now.Add(c.rto(x)), max(c.userLimit(), now+1))
 }
 
 // userLimit is when the user time-out ends the connection, unless there is progress.
@@ -149,6 +142,7 @@ func (c *Conn) patience(x *Env) uint8 {
 func (c *Conn) armProbe(x *Env, now mono.Time) {
 	waiting := c.snd.nxt.LessEq(c.snd.end) && (c.snd.nxt != c.snd.end || c.is(factFinQueued))
 	if waiting && c.snd.nxt == c.snd.una && c.timer[timerRetransmit] == 0 {
+		c.retries, c.stalled = 0, now
 		c.armRetransmit(x, now)
 	}
 }

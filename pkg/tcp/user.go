@@ -240,6 +240,9 @@ func (c *Conn) Unread(x *Env) (a, b, inline []byte) {
 func (c *Conn) Consume(x *Env, n int) {
 	inRing := min(n, int(c.rcv.stored.Sub(c.rcv.read)))
 	c.rcv.read = c.rcv.read.Add(uint32(n))
+	if c.is(factUrgentIn) && c.rcv.up.LessEq(c.rcv.read) {
+		c.unset(factUrgentIn)
+	}
 	if k := n - inRing; k > 0 {
 		x.text = x.text[k:]
 		c.rcv.stored = c.rcv.read
@@ -302,7 +305,7 @@ func (c *Conn) CloseRead(x *Env, now mono.Time) {
 
 func (c *Conn) deafen(x *Env) {
 	c.set(factDeaf)
-	c.unset(factPredict)
+	c.unset(factPredict | factUrgentIn)
 	x.text = nil
 	end := c.rcv.nxt
 	if c.is(factFinRcvd) {

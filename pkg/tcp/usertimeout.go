@@ -19,12 +19,12 @@ const (
 // SetUserTimeout sets how long the peer may make no progress: text unacknowledged, or a window closed to text that
 // waits, or keep-alive probes unanswered (Linux's TCP_USER_TIMEOUT). 0: the number of time-outs decides. It is rounded up
 // to milliseconds. What a peer says of it counts no more.
-func (c *Conn) SetUserTimeout(x *Env, d mono.Duration) {
+func (c *Conn) SetUserTimeout(x *Env, now mono.Time, d mono.Duration) {
 	c.userTimeout = millis(d)
 	c.set(factUserTimeout)
 	c.tellUserTimeout(x)
-	if t := &c.timer[timerRetransmit]; *t != 0 {
-		*t = min(*t, c.userLimit())
+	if c.timer[timerRetransmit] != 0 {
+		c.armRetransmit(x, now)
 	}
 }
 

@@ -38,8 +38,8 @@ func TestUserTimeoutOption(t *testing.T) {
 			p.a.c.OpenActive(p.a.x, p.now, Open{ISS: 7})
 			p.run()
 			if c.set != 0 {
-				us.c.SetUserTimeout(us.x, c.set)
-				them.c.SetUserTimeout(them.x, c.remote+minute)
+				us.c.SetUserTimeout(us.x, p.now, c.set)
+				them.c.SetUserTimeout(them.x, p.now, c.remote+minute)
 				p.run()
 			}
 			if got := us.c.Info(us.x, p.now).UserTimeout; got != c.want {
@@ -63,7 +63,7 @@ func TestUserTimeoutIsTold(t *testing.T) {
 		p.run()
 		p.b.read(1 << 20)
 	}
-	p.a.c.SetUserTimeout(p.a.x, 10*60*minute)
+	p.a.c.SetUserTimeout(p.a.x, p.now, 10*60*minute)
 	p.run()
 	told := map[bool]int{}
 	for _, g := range p.log {

@@ -144,7 +144,7 @@ func TestClientGivesUp(t *testing.T) {
 		p, l, r := deferring(t, HostOptions{})
 		p.c.Abort() // which sends nothing: the SYN is all that there was
 		leave(p, l)
-		p.Run(4 * second)
+		p.Run(11 * second)
 		if r.Context().Err() == nil {
 			t.Errorf("%s: not cancelled", name)
 		}

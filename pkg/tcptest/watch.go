@@ -59,8 +59,9 @@ func (w *watcher) sent(f *Frame) {
 		e.begin(g)
 	}
 	f.life = e.life
-	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK != 0 && (g.Ack == e.peer.iss+1 || e.synCame && g.Ack == e.came) {
+	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK != 0 && e.synCame && e.peer.iss.Less(g.Ack) && g.Ack.LessEq(e.came) {
 		e.meet()
+		e.granted = seq.Max(e.granted, e.iss.Add(1+uint32(e.peer.syn.Window))) // to one opened by a cookie
 	}
 	if g.Flags&tcp.ACK != 0 && e.synCame && g.Ack == e.peer.iss+1 {
 		e.meet()

@@ -96,6 +96,9 @@ func prime(cfg *Config, found *existing, vnet bool) (int, error) {
 // echo took 22 us that way, and takes 13. Children inherit it, too, and would keep the device alive. With a
 // duplicate neither happens, and the open file is still the one that water made.
 func openWater(name string, multi bool) (int, error) {
+	// water's descriptor is not closed on exec: a child that is forked meanwhile would keep the queue.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	dev, err := water.New(water.Config{
 		DeviceType:             water.TUN,
 		PlatformSpecificParams: water.PlatformSpecificParams{Name: name, MultiQueue: multi},
