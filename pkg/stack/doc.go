@@ -22,6 +22,16 @@
 // shard writes and everybody may read, so there is no index to lock, and a flow costs two stores in its life. That the
 // filter may send a packet round in vain costs a copy; it is never wrong.
 //
+// # Opening
+//
+// A SYN goes to the listener with the longest prefix. Its hook, if it has one, decides first, at once or in its own time
+// (Request); a SYN with a valid cookie of Fast Open opens a connection at once; else there is a half-open one, as long as the
+// budgets last, of the stack, of the listener, of the source; beyond them the SYN,ACK is a cookie, and nothing is kept. The
+// accept queue has its budgets, too: while they are spent, last ACKs are not taken, and come again.
+//
+// Connections have a number for their settings, not the settings: there are at most 256 different ones in a stack, and they
+// stay.
+//
 // # Memory
 //
 // Records lie in slabs, without pointers, and are named by index. A flow in SYN-RECEIVED or in TIME-WAIT has a record

@@ -32,12 +32,15 @@
 //
 // # Where it departs from the letter
 //
-// Text and FIN on a SYN are not taken, and so sent again by the peer: section 3.10.7.2 would have them queued; text is taken
-// with a cookie that shows who the peer is (RFC 7413). A FIN
-// alone is taken although the window is closed, since it takes no room. The order of the options in a SYN, the 200 ms
-// below which the retransmission time-out does not fall, the 40 ms of the delayed acknowledgment, one acknowledgment
-// for a superframe, the smallest MSS of 48 and the limit of one challenge ACK in 500 ms are Linux's. RACK's reordering
-// window also takes in how late segments have come that were thought lost, where RFC 8985 knows only of D-SACKs. A segment
-// may be a tick of the timestamp clock older than the last before PAWS drops it, as in Linux. Of AccECN (RFC 9768) the
-// counter in the header is sent and used, the option neither; it is optional.
+// Text and FIN on a SYN are not taken, and so sent again by the peer: section 3.10.7.2 would have them queued; text is
+// taken with a cookie that shows who the peer is (RFC 7413). A FIN alone is taken although the window is closed, since it
+// takes no room. The order of the options in a SYN, the 200 ms below which the retransmission time-out does not fall, the
+// 40 ms of the delayed acknowledgment, one acknowledgment for a superframe, the smallest MSS of 48 and the limit of one
+// challenge ACK in 500 ms are Linux's, and so is the tick of the timestamp clock by which a segment may be older than the
+// last before PAWS drops it.
+//
+// RACK's reordering window also takes in how late segments have come that were thought lost, where RFC 8985 knows only of
+// D-SACKs; a D-SACK, or the echo of an older timestamp, for what was sent again shows reordering, too. ICMP soft errors
+// end no connection, whatever its state (section 3.9.2.2); RFC 5461 describes hosts that give up while it opens. Of AccECN
+// (RFC 9768) the counter in the header is sent and used, the option neither; it is optional.
 package tcp
