@@ -146,8 +146,8 @@ func (s *shard) deliverConn(i uint32, h uint64, f *Flow, g *tcp.Segment) {
 			return
 		}
 	}
-	if len(g.Text) > 0 && rec.tcp.OutputACK(&s.env, s.now, &s.out) {
-		s.send(f, &s.out) // what came before in this turn has an ACK of its own: the peer counts them
+	if rec.tcp.ACKBefore(g) && rec.tcp.OutputACK(&s.env, s.now, &s.out) {
+		s.send(f, &s.out)
 	}
 	d := rec.tcp.Input(&s.env, s.now, g)
 	s.verdict(d)

@@ -41,6 +41,12 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 	return c.OutputACK(x, now, o)
 }
 
+// ACKBefore reports that the acknowledgment owed is to go before the segment g of the same turn is taken: every second full
+// segment has one, and each superframe, but over ways so short that no peer takes its clock from them.
+func (c *Conn) ACKBefore(g *Segment) bool {
+	return c.rcv.acks > 0 && len(g.Text) > 0 && (g.Parts < 2 || c.rtt.srtt >= paceFrom)
+}
+
 // OutputACK builds an acknowledgment without text, if one is owed. Output does so, too, once there is no text.
 func (c *Conn) OutputACK(x *Env, now mono.Time, o *Out) bool {
 	if c.rcv.acks == 0 || !c.is(factSynRcvd) || c.is(factReleased) {

@@ -31,7 +31,8 @@ func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse <
 // send: in recovery it holds what was sent beyond a hole, too. A buffer that is too small keeps cwnd from being used.
 func (c *Conn) tuneSend(x *Env) {
 	most := c.most(c.Settings(x).SendBufferMax)
-	if c.is(factSendFixed) || c.snd.buf >= most || !c.any(factLimited|factStarved) || !x.roomToGrow() {
+	held := c.is(factLimited) || c.is(factStarved) && c.rtt.srtt >= paceFrom // over a short way a small buffer is no loss
+	if c.is(factSendFixed) || c.snd.buf >= most || !held || !x.roomToGrow() {
 		return
 	}
 	c.snd.buf = max(c.snd.buf, min(most, 3*min(c.cw.Cwnd, 1<<30)))
