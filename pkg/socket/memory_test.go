@@ -3,6 +3,7 @@ package socket_test
 import (
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tcpd-project/tcpd/pkg/link/pipe"
@@ -11,7 +12,8 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
-// Writers whose peers read nothing stay within the stack's memory, but for a small ring each.
+// Writers whose peers read nothing stay within the stack's memory, but for what those write who begin at the same moment,
+// and for a small ring each.
 func TestWritersWithinMemory(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		const limit, crowd = 1 << 20, 50
@@ -44,6 +46,7 @@ func TestWritersWithinMemory(t *testing.T) {
 					}
 				}
 			}()
+			synctest.Wait() // those who begin at once are shown the same room
 		}
 		time.Sleep(10 * time.Second) // of the bubble's time: whoever can write has
 		if n := client.Counters(0).Rings; n > limit+limit/2 {
