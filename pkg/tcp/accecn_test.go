@@ -197,3 +197,35 @@ func TestAccECNIsPredicted(t *testing.T) {
 		t.Error(fmt.Sprint(g.Flags), "is not predicted")
 	}
 }
+
+// The last ACK of the handshake says with which codepoint the SYN,ACK came, and is no counter yet, although it acknowledges
+// text that an early connection has sent.
+func TestAccECNOfAnEarlyConnection(t *testing.T) {
+	p := newPair(t)
+	p.a.x.Settings[0].ECN = ECNAccurate
+	p.a.c.OpenActive(p.a.x, p.now, Open{ISS: 7})
+	var o Out
+	p.a.c.Output(p.a.x, p.now, &o)
+	syn := flatten(&o)
+	p.b.c.OpenPassive(p.b.x, p.now, Open{ISS: 9, Early: 1}, &syn)
+	p.b.c.Write(p.b.x, randomText(5000, 1))
+	p.run()
+	if p.b.c.count.bytesOut != 5000 || p.b.c.is(factReduced) || p.b.c.acc.acked != firstCEP {
+		t.Errorf("%d bytes acknowledged, slowed down %v, the counter is %d", p.b.c.count.bytesOut, p.b.c.is(factReduced), p.b.c.acc.acked)
+	}
+}
+
+// A SYN,ACK that comes again is answered as the first was: that answer was lost (RFC 9768 section 3.2.2.1).
+func TestAccECNAnswersASYNACKAgain(t *testing.T) {
+	p := newPair(t)
+	p.a.x.Settings[0].ECN = ECNAccurate
+	p.lose = func(fromA bool, g *Segment) bool { return fromA && g.Flags&SYN == 0 && len(p.log) == 3 }
+	p.run()
+	for !p.b.c.Opened() && p.wait(p.now.Add(2*mono.Second)) {
+		p.run()
+	}
+	last := p.log[len(p.log)-1]
+	if want := aceOfCodepoint[notECT]; len(p.log) != 5 || ace(last.Flags) != want || p.b.c.is(factNoECT) {
+		t.Errorf("%v, the last says %03b and not %03b", p.flags(), ace(last.Flags), want)
+	}
+}

@@ -121,6 +121,7 @@ func (c *Conn) ecnEstablish(g *Segment) {
 		c.acc.acked++
 		c.set(factNoECT)
 	}
+	g.Flags = g.Flags&^aceField | aceFlags(c.acc.acked) // from here on it is read as a counter
 }
 
 // ecnMarked is the receiver's part: with RFC 3168 ACKs echo a mark until the sender says that it has slowed down (section
@@ -160,9 +161,6 @@ func (c *Conn) ecnEchoed(x *Env, now mono.Time, g *Segment, flight uint32) {
 func (c *Conn) ecnCounted(x *Env, now mono.Time, g *Segment, a *acked) {
 	if !c.is(factAccECN) || g.Flags&SYN != 0 {
 		return
-	}
-	if c.is(factPassive) && c.count.bytesOut == 0 {
-		return // the peer may still be answering our SYN,ACK
 	}
 	if n := ace(g.Flags); n != c.acc.acked&7 {
 		c.acc.acked = n

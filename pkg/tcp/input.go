@@ -191,6 +191,9 @@ func (c *Conn) unacceptable(x *Env, now mono.Time, g *Segment) Drop {
 	if g.Flags&RST != 0 {
 		return DropSequence
 	}
+	if g.Flags&SYN != 0 && c.is(factAccECN) && !c.is(factPassive) {
+		c.set(factTellSYN) // the SYN,ACK again: its answer was lost
+	}
 	c.duplicateText(g)
 	// With the window closed nothing is acceptable, and still a valid ACK must be taken (MUST-66, section 3.4); nor is the
 	// ACK of a peer who probes our window and does not know yet that we have taken the octet of the probe. Two that do so
