@@ -91,7 +91,6 @@ func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 	c.timer[timerRetransmit] = h.deadline
 	c.challenge = h.sent.Add(mono.Duration(h.challenge) * mono.Millisecond)
 	c.rtt.at, c.stalled = h.sent, h.sent
-	c.rack.fack = h.iss
 	c.acc = accECN{received: firstCEP, acked: firstCEP, syn: h.syn}
 	if h.syn == ce {
 		c.acc.received++

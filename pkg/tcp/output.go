@@ -32,8 +32,7 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 		}
 		c.rest(now)
 	}
-	switch {
-	case c.is(factKeep):
+	if c.is(factKeep) {
 		c.unset(factKeep)
 		c.put(x, now, o, c.snd.una-1, ACK) // nothing the peer has not seen: it must answer (section 3.8.4)
 		return true

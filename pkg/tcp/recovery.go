@@ -249,8 +249,8 @@ func (c *Conn) reduceForProbe(x *Env, now mono.Time) {
 	}
 }
 
-// timedOut is what the retransmission timer's expiry means for what is in flight: all of it is taken for lost
-// (RFC 6298 (5.4) to (5.6), RFC 5681 section 3.1). A first span that the peer has by its own word, and yet does not
+// timedOut is what the retransmission timer's expiry means for what is in flight: the first segment is taken for lost, and
+// all that has had its time (RFC 6298 (5.4) to (5.6), RFC 5681 section 3.1, RFC 8985 section 6.3). A first span that the peer has by its own word, and yet does not
 // acknowledge, shows that it went back on it (RFC 2018 section 8).
 func (c *Conn) timedOut(x *Env, now mono.Time) {
 	if c.snd.flight == 0 {

@@ -31,7 +31,7 @@ func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	s := &x.Settings[o.Profile]
 	*c = Conn{state: from, profile: o.Profile, heard: now}
 	c.snd.iss, c.snd.una, c.snd.nxt = o.ISS, o.ISS, o.ISS
-	c.snd.end, c.snd.recover, c.rack.fack = o.ISS+1, o.ISS, o.ISS
+	c.snd.end, c.snd.recover = o.ISS+1, o.ISS
 	mss := uint16(x.MTU - 40)
 	if o.MSS != 0 {
 		mss = min(mss, o.MSS)
