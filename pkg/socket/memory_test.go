@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/tcpd-project/tcpd/pkg/link/pipe"
 	"github.com/tcpd-project/tcpd/pkg/socket"
@@ -48,7 +47,6 @@ func TestWritersWithinMemory(t *testing.T) {
 			}()
 			synctest.Wait() // those who begin at once are shown the same room
 		}
-		time.Sleep(10 * time.Second) // of the bubble's time: whoever can write has
 		if n := client.Counters(0).Rings; n > limit+limit/2 {
 			t.Errorf("%d bytes of rings, and %d are allowed", n, limit)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -58,9 +59,7 @@ func TestLingerGivesUp(t *testing.T) {
 		w := newWire(t, shape{queues: 1})
 		c, s := w.pair()
 		s.Write([]byte("unread"))
-		for i, _ := c.Info(); i.Unread == 0; i, _ = c.Info() {
-			time.Sleep(time.Millisecond)
-		}
+		synctest.Wait() // it has come
 		c.SetLinger(100)
 		start := time.Now()
 		c.Close()

@@ -255,7 +255,8 @@ func sourceBacklog(t *testing.T, backlog int) {
 	p.over()
 }
 
-// Orphans are bounded: beyond the limit a connection that its user has closed is reset.
+// Orphans are bounded: beyond the limit a connection that its user has closed is reset, and its handler hears of its end, as
+// of every other.
 func TestTooManyOrphans(t *testing.T) {
 	p := newPair(t, HostOptions{Limits: stack.Limits{Orphans: 2}}, HostOptions{})
 	var users []*User
@@ -269,8 +270,14 @@ func TestTooManyOrphans(t *testing.T) {
 		u.Close()
 	}
 	p.Run(100 * ms)
-	if c := p.a.Stack.Counters(0); c.Orphans != 2 || c.OrphansAborted != 3 {
-		t.Errorf("%d orphans, %d aborted", c.Orphans, c.OrphansAborted)
+	ended := 0
+	for _, u := range users {
+		if u.Events&tcp.Ended != 0 {
+			ended++
+		}
+	}
+	if c := p.a.Stack.Counters(0); c.Orphans != 2 || c.OrphansAborted != 3 || c.Conns != 2 || ended != 3 {
+		t.Errorf("%d orphans, %d aborted, %d connections, %d hear Ended", c.Orphans, c.OrphansAborted, c.Conns, ended)
 	}
 	if n := p.count(p.a, func(s *sent) bool { return s.Flags&tcp.RST != 0 }); n != 3 {
 		t.Errorf("%d RSTs", n)

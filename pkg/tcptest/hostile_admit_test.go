@@ -149,36 +149,6 @@ func TestRequestSYNIsTheHooks(t *testing.T) {
 	p.over()
 }
 
-// The handler of an orphan that is reset because there are too many hears of its end, as it does of every other.
-func TestAbortedOrphansHearEnded(t *testing.T) {
-	p := newPair(t, HostOptions{Limits: stack.Limits{Orphans: 1}}, HostOptions{})
-	var users []*User
-	for range 3 {
-		users = append(users, p.a.Dial(p.b, 80, 0))
-	}
-	p.Run(second)
-	p.filter(func(s *sent) bool { return s.host == p.b })
-	for _, u := range users {
-		u.Write(1000)
-		u.Close()
-	}
-	p.Run(100 * ms)
-	ended := 0
-	for _, u := range users {
-		if u.Events&tcp.Ended != 0 {
-			ended++
-		}
-	}
-	if c := p.a.Stack.Counters(0); ended != 2 || c.OrphansAborted != 2 || c.Conns != 1 {
-		t.Errorf("%d hear Ended, %d are aborted, %d connections live", ended, c.OrphansAborted, c.Conns)
-	}
-	p.filter(nil)
-	for _, u := range p.l.Users {
-		u.Close()
-	}
-	p.over()
-}
-
 // A limit below the number of shards still leaves each shard its one orphan: else every connection that is closed with text
 // under way would be reset.
 func TestOrphansFewerThanShards(t *testing.T) {

@@ -103,40 +103,25 @@ func TestDuplicateACKsDoNotGrowCwnd(t *testing.T) {
 	}
 }
 
-// An ACK of what was sent again still tells the round trip, by its timestamp (RFC 7323 section 4.1): a way that has become
-// longer than the time-out is learned, and not everything sent twice for ever.
-func TestRoundTripTimeOfRetransmission(t *testing.T) {
-	p := open(t)
-	p.c.Write(1000)
-	p.Run(second)
-	p.ab.Delay, p.ba.Delay = 500*ms, 500*ms
-	for range 20 {
-		p.c.Write(100)
-		p.Run(3 * second)
+// A way that has become longer than the time-out is learned, and not everything sent twice for ever: an ACK of what was sent
+// again tells the round trip by its timestamp (RFC 7323 section 4.1); without timestamps the time-out stays backed off until
+// something was sent once and acknowledged (Karn; RFC 6298 section 5).
+func TestWayThatGrowsLonger(t *testing.T) {
+	for _, timestamps := range []bool{true, false} {
+		p := open(t, settings(func(s *tcp.Settings) { s.Timestamps = timestamps }))
+		p.c.Write(1000)
+		p.Run(second)
+		p.ab.Delay, p.ba.Delay = 500*ms, 500*ms
+		for range 20 {
+			p.c.Write(100)
+			p.Run(3 * second)
+		}
+		p.read(0, 3000)
+		if i := p.c.Info(); i.RTO < mono.Second || i.Retransmits > 20 {
+			t.Errorf("timestamps %v: after 20 segments over a way of 1 s: RTT %v, RTO %v, %d sent again", timestamps, i.RTT, i.RTO, i.Retransmits)
+		}
+		p.end()
 	}
-	p.read(0, 3000)
-	if i := p.c.Info(); i.RTO < mono.Second || i.Retransmits > 20 {
-		t.Errorf("after 20 segments over a way of 1 s: RTT %v, RTO %v, %d sent again", i.RTT, i.RTO, i.Retransmits)
-	}
-	p.end()
-}
-
-// Without timestamps nothing tells the round trip of what was sent twice, and so the time-out stays backed off until something
-// was sent once and acknowledged (Karn; RFC 6298 section 5).
-func TestBackOffStaysWithoutTimestamps(t *testing.T) {
-	p := open(t, settings(func(s *tcp.Settings) { s.Timestamps = false }))
-	p.c.Write(1000)
-	p.Run(second)
-	p.ab.Delay, p.ba.Delay = 500*ms, 500*ms
-	for range 20 {
-		p.c.Write(100)
-		p.Run(3 * second)
-	}
-	p.read(0, 3000)
-	if i := p.c.Info(); i.RTO < mono.Second || i.Retransmits > 20 {
-		t.Errorf("after 20 segments over a way of 1 s: RTT %v, RTO %v, %d sent again", i.RTT, i.RTO, i.Retransmits)
-	}
-	p.end()
 }
 
 // After a SYN, or a SYN,ACK, that was lost twice the initial window is one segment (RFC 5681 section 3.1); once is excused
