@@ -30,6 +30,7 @@ func startHost(c *config.Config, log *zap.Logger, trace stack.Tracer) (*host, er
 	}
 	cfg := stack.Config{
 		Link: dev.Link(), TCP: settings(&c.TCP), Secrets: secrets(), Limits: limits(&c.Limits), Trace: trace,
+		Panicked: observe.Panicked(log),
 	}
 	for _, a := range c.Addresses {
 		cfg.Addrs = append(cfg.Addrs, a.Prefix)

@@ -23,6 +23,7 @@ type Counters struct {
 	FastOpens       uint64 `json:"fast_opens"`    // connections that the cookie of a client opened
 	CookiesSent     uint64 `json:"cookies_sent"`  // SYN,ACKs without a record
 	CookiesTaken    uint64 `json:"cookies_taken"` // connections that came of them
+	Panics          uint64 `json:"panics"`        // of handlers: their connections were reset
 	Impossible      uint64 `json:"impossible"`    // events that the state machine has no cell for: bugs
 	NoMemory        uint64 `json:"no_memory"`
 
@@ -111,6 +112,7 @@ func (t *Counters) add(c *stack.Counters) {
 	t.FastOpens += c.FastOpens
 	t.CookiesSent += c.CookiesSent
 	t.CookiesTaken += c.CookiesTaken
+	t.Panics += c.Panics
 	t.Impossible += c.Impossible
 	t.NoMemory += c.NoMemory
 	t.Connections += c.Conns

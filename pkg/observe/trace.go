@@ -31,6 +31,14 @@ func (t tracer) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.Sta
 		zap.String("rfc", paragraph(from, e)))
 }
 
+// Panicked returns a function for stack.Config that writes a user's panic to log, with the stack of its goroutine.
+func Panicked(log *zap.Logger) func(f stack.Flow, value any, trace []byte) {
+	return func(f stack.Flow, value any, trace []byte) {
+		log.Error("a handler has panicked, its connection is reset",
+			zap.String("conn", connName(f)), zap.Any("panic", value), zap.ByteString("stack", trace))
+	}
+}
+
 func connName(f stack.Flow) string {
 	local := netip.AddrPortFrom(f.Local.Netip(), f.LocalPort)
 	remote := netip.AddrPortFrom(f.Remote.Netip(), f.RemotePort)

@@ -86,7 +86,7 @@ func (s *shard) ask(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num)
 	}
 	r.context, r.cancel = context.WithCancel(context.Background())
 	r.task = NewTask(func() { s.decided(r) })
-	l.Admit(r)
+	s.admit(r)
 	if r.verdict.CompareAndSwap(asking, deferred) {
 		s.keepRequest(r)
 		return

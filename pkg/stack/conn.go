@@ -23,7 +23,7 @@ type Conn struct {
 func (s *shard) settle(i uint32) {
 	rec := s.conns.at(i)
 	for e := rec.tcp.TakeEvents(); e != 0; e = rec.tcp.TakeEvents() {
-		s.owners[rec.owner].handler.Ready(Conn{s, i}, e)
+		s.ready(i, e)
 	}
 	rec.tcp.Store(&s.env)
 	if rec.early && (rec.tcp.Opened() || rec.tcp.Over()) {

@@ -54,6 +54,7 @@ type Counters struct {
 	TimeWaitEvicted, OrphansAborted        uint64 // beyond Limits.TimeWait and Limits.Orphans
 	Conns, HalfOpen, TimeWait, Orphans     int    // now
 	Rings                                  int    // bytes of rings attached now
+	Panics                                 uint64 // of handlers and hooks
 	Impossible, NoMemory                   uint64
 	Fragments                              ip.Stats
 }

@@ -58,7 +58,7 @@ func (s *shard) dispatch(a *arrival) {
 
 // foreign is for packets that this stack has no use for.
 func (s *shard) foreign(a *arrival, d Drop) {
-	if f := s.stack.cfg.Foreign; f != nil && f(a.raw) {
+	if s.takesForeign(a.raw) {
 		s.counters.Delivered++
 		return
 	}

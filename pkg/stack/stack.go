@@ -42,8 +42,12 @@ type Config struct {
 	// Foreign is called for whole packets to our addresses or others that are neither TCP to us nor ICMP to us, on
 	// the goroutine of a shard; it reports whether it took the packet. nil: what is for us is refused by ICMP.
 	Foreign func(packet []byte) bool
-	Now     func() mono.Time // mono.Now if nil
-	Strict  bool             // panic at what is impossible
+	// Panicked is told of a panic of a Handler, of ListenConfig.Admit or of Foreign, with the stack of its goroutine, a
+	// shard's; flow is the zero Flow for Foreign. What it was called for has been ended, and nothing else. nil: nobody is
+	// told, and Counters.Panics counts it.
+	Panicked func(flow Flow, value any, stack []byte)
+	Now      func() mono.Time // mono.Now if nil
+	Strict   bool             // panic at what is impossible, and let users' panics go on
 }
 
 // Route is what is known of the way to the peers in Prefix.

@@ -53,8 +53,10 @@ func (n *bench) host(l *link.Link, a netip.Addr) *stack.Stack {
 }
 
 func (n *bench) hostWith(l *link.Link, a netip.Addr, t tcp.Settings, limits stack.Limits) *stack.Stack {
-	return n.hostNow(l, a, t, limits, func() mono.Time { return n.now })
+	return n.hostNow(l, a, t, limits, n.clock)
 }
+
+func (n *bench) clock() mono.Time { return n.now }
 
 func (n *bench) hostNow(l *link.Link, a netip.Addr, t tcp.Settings, limits stack.Limits, now func() mono.Time) *stack.Stack {
 	s, err := stack.New(stack.Config{
@@ -109,22 +111,28 @@ func (n *bench) transfer() *sink {
 	return to
 }
 
-func (n *bench) listen(h stack.Handler) {
-	if _, err := n.b.Listen(stack.ListenConfig{Prefix: netip.PrefixFrom(addrB, 32), Port: 9}, h); err != nil {
-		n.tb.Fatal(err)
+func (n *bench) listen(h stack.Handler) { listenOn(n.tb, n.b, stack.ListenConfig{Port: 9}, h) }
+
+// dial opens a connection from a to b that sends for as long as there is room.
+func (n *bench) dial() { dialTo(n.tb, n.a, 9, &source{text: make([]byte, 64<<10)}) }
+
+// listenOn listens at b's address.
+func listenOn(tb testing.TB, s *stack.Stack, cfg stack.ListenConfig, h stack.Handler) {
+	cfg.Prefix = netip.PrefixFrom(addrB, 32)
+	if _, err := s.Listen(cfg, h); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-// dial opens a connection from a to b that sends for as long as there is room.
-func (n *bench) dial() {
-	from := &source{text: make([]byte, 64<<10)}
-	err := n.a.Dial(stack.DialConfig{Remote: netip.AddrPortFrom(addrB, 9)}, from, func(c stack.Conn, err error) {
+// dialTo opens a connection to a port of b.
+func dialTo(tb testing.TB, s *stack.Stack, port uint16, h stack.Handler) {
+	err := s.Dial(stack.DialConfig{Remote: netip.AddrPortFrom(addrB, port)}, h, func(_ stack.Conn, err error) {
 		if err != nil {
-			n.tb.Fatal(err)
+			tb.Fatal(err)
 		}
 	})
 	if err != nil {
-		n.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
