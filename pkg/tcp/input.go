@@ -188,23 +188,30 @@ func (c *Conn) repeats(x *Env, now mono.Time, g *Segment) (Drop, bool) {
 
 // unacceptable answers a segment that fails the sequence number test.
 func (c *Conn) unacceptable(x *Env, now mono.Time, g *Segment) Drop {
+	// With the window closed nothing is acceptable, and still a valid ACK must be taken, a RST and urgent news (MUST-66,
+	// section 3.4); so must the ACK of a peer who probes our window and does not know yet that we have taken the octet of
+	// the probe. Two that do so at once would else never hear each other again.
+	closed := g.Seq == c.rcv.nxt && c.rcv.adv == c.rcv.nxt
 	if g.Flags&RST != 0 {
-		return DropSequence
+		if !closed {
+			return DropSequence
+		}
+		c.fire(x, now, fsm.RcvRST)
+		return DropNone
 	}
 	if g.Flags&SYN != 0 && c.is(factAccECN) && !c.is(factPassive) {
 		c.set(factTellSYN) // the SYN,ACK again: its answer was lost
 	}
 	c.duplicateText(g)
-	// With the window closed nothing is acceptable, and still a valid ACK must be taken (MUST-66, section 3.4); nor is the
-	// ACK of a peer who probes our window and does not know yet that we have taken the octet of the probe. Two that do so
-	// at once would else never hear each other again.
-	closed := g.Seq == c.rcv.nxt && c.rcv.adv == c.rcv.nxt
 	probes := g.Seq+1 == c.rcv.nxt && len(g.Text) <= 1 && g.Flags&FIN == 0 && c.is(factSynAcked)
 	if (closed || probes) && g.Flags&(ACK|SYN) == ACK {
 		c.noteTimestamp(now, g)
 		c.alive(x, now)
 		if d := c.ack(x, now, g); d != DropNone || c.is(factReleased) {
 			return d
+		}
+		if closed {
+			c.urgentIn(g)
 		}
 	}
 	c.answerStray(x, now, g)
