@@ -62,6 +62,8 @@ type TCP struct {
 	Timestamps        bool          `yaml:"timestamps"`
 	WindowScale       bool          `yaml:"window_scale"`
 	SACK              bool          `yaml:"sack"`
+	TTL               uint8         `yaml:"ttl"`
+	DSCP              uint8         `yaml:"dscp"`
 }
 
 // Route is what is known of the way to the peers in To.
@@ -91,10 +93,10 @@ func Defaults() Config {
 		TCP: TCP{
 			MSL: 30 * time.Second, FinTimeout: time.Minute, OrphanTimeout: time.Minute,
 			RTOMin: 200 * time.Millisecond, RTOMax: 2 * time.Minute, DelayedAck: 40 * time.Millisecond,
-			SynRetries: 6, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: "black-hole",
+			SynRetries: 7, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: "black-hole",
 			KeepAliveTime: 2 * time.Hour, KeepAliveIntvl: 75 * time.Second, KeepAliveProbes: 9,
 			SendBuffer: 256 * KiB, SendBufferMax: 16 * MiB, ReceiveBuffer: 256 * KiB, ReceiveBufferMax: 16 * MiB,
-			Congestion: "cubic", ECN: "passive", Timestamps: true, WindowScale: true, SACK: true,
+			Congestion: "cubic", ECN: "passive", Timestamps: true, WindowScale: true, SACK: true, TTL: 64,
 		},
 		Limits:   Limits{HalfOpen: 65536, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB},
 		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},

@@ -99,13 +99,15 @@ func (v *faults) tcp(t *TCP) {
 	within(v, "tcp.orphan_timeout", t.OrphanTimeout, time.Millisecond, day)
 	within(v, "tcp.rto_min", t.RTOMin, time.Millisecond, time.Minute)
 	within(v, "tcp.rto_max", t.RTOMax, max(time.Second, t.RTOMin), time.Hour)
-	within(v, "tcp.delayed_ack", t.DelayedAck, 0, 500*time.Millisecond) // RFC 9293 MUST-58
+	within(v, "tcp.delayed_ack", t.DelayedAck, 0, 500*time.Millisecond) // RFC 9293 MUST-40
 	within(v, "tcp.keepalive_time", t.KeepAliveTime, time.Second, 365*day)
 	within(v, "tcp.keepalive_intvl", t.KeepAliveIntvl, time.Second, day)
 	within(v, "tcp.keepalive_probes", t.KeepAliveProbes, 1, 255)
 	within(v, "tcp.retries1", t.Retries1, 1, 255)
 	within(v, "tcp.retries2", t.Retries2, 3, 253)
 	within(v, "tcp.user_timeout", t.UserTimeout, 0, 30*day)
+	within(v, "tcp.ttl", t.TTL, 1, 255)
+	within(v, "tcp.dscp", t.DSCP, 0, 63)
 	if !slices.Contains(MTUProbings, t.MTUProbing) {
 		v.add("tcp.mtu_probing", "%q is none of %s", t.MTUProbing, strings.Join(MTUProbings, ", "))
 	}

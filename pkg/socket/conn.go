@@ -32,7 +32,8 @@ type Conn struct {
 	open  chan struct{} // closed when the handshake is over, one way or the other
 	taken chan struct{} // closed when the peer has acknowledged our FIN, or the connection is over
 
-	urgent chan struct{} // a word of urgent text
+	urgent  chan struct{} // a word of urgent text
+	trouble chan struct{} // a word that the peer does not answer
 }
 
 // input is the receiving half. [head, tail) is unread.
@@ -77,7 +78,7 @@ const (
 )
 
 func newConn() *Conn {
-	c := &Conn{open: make(chan struct{}), taken: make(chan struct{}), urgent: make(chan struct{}, 1)}
+	c := &Conn{open: make(chan struct{}), taken: make(chan struct{}), urgent: make(chan struct{}, 1), trouble: make(chan struct{}, 1)}
 	c.in.lock, c.out.lock = newLock(), newLock()
 	c.in.ready, c.out.ready = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.in.deadline.init()
@@ -140,6 +141,9 @@ func (c *Conn) Ready(sc stack.Conn, e tcp.Events) {
 	}
 	if e&tcp.Urgent != 0 {
 		wake(c.urgent)
+	}
+	if e&tcp.Troubled != 0 {
+		wake(c.trouble)
 	}
 	if e&tcp.Ended != 0 {
 		c.gone = true
@@ -254,6 +258,10 @@ func (c *Conn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
 
 // RemoteAddr is the peer's end.
 func (c *Conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
+
+// Trouble delivers a word when the peer has not answered as many retransmissions in a row as tcp.Settings.Retries1 (R1 of
+// RFC 9293 section 3.8.3): the connection may still recover, or is given up in the end. Info tells more.
+func (c *Conn) Trouble() <-chan struct{} { return c.trouble }
 
 // Info describes the connection; ok is false when it is over.
 func (c *Conn) Info() (i tcp.Info, ok bool) {

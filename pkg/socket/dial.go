@@ -7,7 +7,6 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
@@ -109,9 +108,6 @@ func (c *Conn) start(s *stack.Stack, cfg stack.DialConfig, first func(*Conn, sta
 	if local.Addr().IsUnspecified() {
 		local = netip.AddrPortFrom(netip.Addr{}, local.Port())
 	}
-	if !ip.FromNetip(remote.Addr()).IsUnicast() { // MUST-46
-		return os.NewSyscallError("connect", syscall.ENETUNREACH)
-	}
 	if remote.Port() == 0 {
 		return os.NewSyscallError("connect", syscall.ECONNREFUSED)
 	}
@@ -143,6 +139,8 @@ func dialError(err error) error {
 		return net.ErrClosed
 	case stack.ErrAddrInUse:
 		return os.NewSyscallError("bind", syscall.EADDRINUSE)
+	case stack.ErrNotUnicast:
+		return os.NewSyscallError("connect", syscall.ENETUNREACH)
 	case stack.ErrNotOurs, stack.ErrNoPort:
 		return os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)
 	}

@@ -2,6 +2,8 @@ package socket
 
 import (
 	"net"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/tcpd-project/tcpd/pkg/stack"
@@ -56,6 +58,15 @@ func (c *Conn) SetCork(on bool) error {
 // SetQuickAck lets the next segments be acknowledged at once, or as usual (Linux's TCP_QUICKACK).
 func (c *Conn) SetQuickAck(on bool) error {
 	return c.set(func(sc stack.Conn) { sc.SetQuickAck(on) })
+}
+
+// SetDSCP sets the Differentiated Services codepoint (RFC 2474) of what is sent from now on: 0 to 63, otherwise it fails
+// with EINVAL.
+func (c *Conn) SetDSCP(codepoint int) error {
+	if codepoint < 0 || codepoint > 63 {
+		return c.fail("set", os.NewSyscallError("setsockopt", syscall.EINVAL))
+	}
+	return c.set(func(sc stack.Conn) { sc.SetDSCP(uint8(codepoint)) })
 }
 
 // SetNoDelay turns Nagle's algorithm off, which is the default whatever the stack's settings say, or on.

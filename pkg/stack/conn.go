@@ -154,6 +154,9 @@ func (c Conn) SetUserTimeout(d mono.Duration) {
 // SetFinTimeout is tcp.Conn.SetFinTimeout.
 func (c Conn) SetFinTimeout(d mono.Duration) { c.enter().tcp.SetFinTimeout(d) }
 
+// SetDSCP is tcp.Conn.SetDSCP.
+func (c Conn) SetDSCP(codepoint uint8) { c.enter().tcp.SetDSCP(codepoint) }
+
 // SetNoDelay turns Nagle's algorithm off, or on.
 func (c Conn) SetNoDelay(on bool) { c.enter().tcp.SetNoDelay(on) }
 

@@ -9,6 +9,9 @@ import (
 // turnBytes bounds what one turn sends, so that what arrives meanwhile is not left lying.
 const turnBytes = 1 << 20
 
+// defaultTTL is RFC 1700's, of what belongs to no connection, too.
+const defaultTTL = 64
+
 // touch puts a connection into the list of those that may have something to send.
 func (s *shard) touch(i uint32) {
 	if rec := s.conns.at(i); !rec.dirty {
@@ -121,7 +124,10 @@ func (s *shard) send(f *Flow, o *tcp.Out) int {
 		sum = s.finishChecksum(p, pseudo)
 	}
 	s.header[ip.HeaderLen+16], s.header[ip.HeaderLen+17] = byte(sum>>8), byte(sum)
-	h := ip.Header{Src: f.Local, Dst: f.Remote, Proto: ip.ProtoTCP, TTL: 64, TOS: o.ECN, DF: true, Len: len(p.Head) + text}
+	h := ip.Header{Src: f.Local, Dst: f.Remote, Proto: ip.ProtoTCP, TTL: o.TTL, TOS: o.DSCP<<2 | o.ECN, DF: true, Len: len(p.Head) + text}
+	if h.TTL == 0 {
+		h.TTL = defaultTTL
+	}
 	h.Put(s.header[:])
 	if o.Flags&tcp.RST != 0 {
 		s.counters.Resets++

@@ -84,6 +84,7 @@ var (
 	ErrAddrInUse  = errors.New("stack: address already in use")
 	ErrNotOurs    = errors.New("stack: address is not one of the stack's")
 	ErrNoPort     = errors.New("stack: no free port")
+	ErrNotUnicast = errors.New("stack: the remote address is not that of one host")
 	ErrNoCapacity = errors.New("stack: not enough room")
 )
 
@@ -262,9 +263,12 @@ type DialConfig struct {
 }
 
 // Dial opens a connection. opened is called on the connection's shard with the connection in SYN-SENT, or with an error;
-// from then on h hears of it.
+// from then on h hears of it. A remote address of more than one host is ErrNotUnicast (MUST-46).
 func (s *Stack) Dial(cfg DialConfig, h Handler, opened func(Conn, error)) error {
 	local, remote := cfg.Local, cfg.Remote
+	if !ip.FromNetip(remote.Addr()).IsUnicast() {
+		return ErrNotUnicast
+	}
 	profile, err := s.profile(cfg.TCP)
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func (c *Conn) PackHalfOpen(h *HalfOpen) bool {
 // Unpack makes c what h was packed from.
 func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 	s := &x.Settings[h.profile]
-	*c = Conn{state: h.state, profile: h.profile, retries: h.retries, backoff: h.retries, facts: h.facts}
+	*c = Conn{state: h.state, profile: h.profile, retries: h.retries, backoff: h.retries, facts: h.facts, dscp: s.DSCP}
 	nxt := h.iss + 1
 	c.snd = sendSpace{una: h.iss, nxt: nxt, iss: h.iss, end: nxt, recover: h.iss, wl1: h.irs,
 		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd), buf: uint32(s.SendBuffer), mss: h.mss, scale: h.scales & 15}
@@ -129,8 +129,8 @@ func (c *Conn) PackTimeWait(t *TimeWait) bool {
 }
 
 // Unpack makes c what t was packed from, as far as TIME-WAIT needs it.
-func (t *TimeWait) Unpack(_ *Env, now mono.Time, c *Conn) {
-	*c = Conn{state: fsm.TimeWait, profile: t.profile}
+func (t *TimeWait) Unpack(x *Env, now mono.Time, c *Conn) {
+	*c = Conn{state: fsm.TimeWait, profile: t.profile, dscp: x.Settings[t.profile].DSCP}
 	c.set(factSynAcked | factSynRcvd | factFinQueued | factFinAcked | factFinRcvd | factFinSeen | factDeaf | factLetGo)
 	if t.timestamps {
 		c.set(factTimestamps)

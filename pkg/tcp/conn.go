@@ -15,6 +15,7 @@ type Conn struct {
 	profile uint8 // index into Env.Settings
 	retries uint8 // of the oldest segment, or probes unanswered
 	backoff uint8 // doublings of the RTO, or of the probe interval
+	dscp    uint8 // Settings.DSCP, or what the user has set
 	facts   facts
 
 	snd    sendSpace
@@ -229,6 +230,8 @@ type Settings struct {
 	SACK                            bool
 	ECN                             ECN
 	Congestion                      cc.Algorithm
+	TTL                             uint8 // time to live of the packets (RFC 9293 MUST-49); 0: 64
+	DSCP                            uint8 // Differentiated Services codepoint of the packets (RFC 2474), 0 to 63
 }
 
 // Defaults are Linux's, where it has them.
@@ -236,10 +239,10 @@ func Defaults() Settings {
 	return Settings{
 		MSL: 30 * mono.Second, FinTimeout: 60 * mono.Second, OrphanTimeout: 60 * mono.Second,
 		RTOMin: 200 * mono.Millisecond, RTOMax: 120 * mono.Second, DelayedAck: 40 * mono.Millisecond,
-		SynRetries: 6, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: MTUProbingBlackHole,
+		SynRetries: 7, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: MTUProbingBlackHole,
 		KeepIdle: 7200 * mono.Second, KeepInterval: 75 * mono.Second, KeepCount: 9,
 		SendBuffer: 256 << 10, SendBufferMax: 16 << 20, ReceiveBuffer: 256 << 10, ReceiveBufferMax: 16 << 20,
-		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.Cubic{},
+		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.Cubic{}, TTL: 64,
 	}
 }
 
@@ -294,6 +297,7 @@ const (
 	Finished                       // our FIN was acknowledged: the peer has all that was sent
 	Ended                          // the connection is gone, for one of these reasons or in good order
 	Urgent                         // the peer has announced urgent text (RFC 6093)
+	Troubled                       // R1 retransmissions in a row were not answered (section 3.8.3, SHLD-9); once until there is progress
 )
 
 // TakeEvents returns what has happened since the last call.

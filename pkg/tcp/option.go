@@ -35,6 +35,10 @@ func (c *Conn) SetQuickAck(on bool) {
 // SetFinTimeout sets how long FIN-WAIT-2 lasts after Close (Linux's TCP_LINGER2), rounded up to milliseconds.
 func (c *Conn) SetFinTimeout(d mono.Duration) { c.finTimeout = millis(d) }
 
+// SetDSCP sets the Differentiated Services codepoint of what is sent from now on, 0 to 63 (MUST-48, SHLD-21). TIME-WAIT,
+// once the user has closed, goes by the settings.
+func (c *Conn) SetDSCP(codepoint uint8) { c.dscp = codepoint & 63 }
+
 // SetKeepAlive sets when an idle connection is probed (section 3.8.4): after idle, then every interval, count times.
 // Times are rounded up to seconds; idle 0 turns it off.
 func (c *Conn) SetKeepAlive(x *Env, now mono.Time, idle, interval mono.Duration, count uint8) {

@@ -11,12 +11,17 @@ type Out struct {
 	Segment
 	Body    [2][]byte
 	GSOSize uint16 // payload bytes of each segment of a superframe; 0: it is one segment
+	TTL     uint8  // of the packet; 0: 64
+	DSCP    uint8  // of the packet
 }
+
+// blank is a segment of the connection that says nothing yet.
+func (c *Conn) blank(x *Env) Out { return Out{TTL: c.Settings(x).TTL, DSCP: c.dscp} }
 
 // Output builds the next segment into o and reports whether there was one to send. What is sent follows SND.UNA and
 // SND.NXT, never the state.
 func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
-	*o = Out{}
+	*o = c.blank(x)
 	switch {
 	case c.is(factSendRST):
 		c.outRST(o)
@@ -51,7 +56,7 @@ func (c *Conn) OutputACK(x *Env, now mono.Time, o *Out) bool {
 	if c.rcv.acks == 0 || !c.is(factSynRcvd) || c.is(factReleased) {
 		return false
 	}
-	*o = Out{}
+	*o = c.blank(x)
 	c.put(x, now, o, c.ackSeq(), ACK)
 	return true
 }

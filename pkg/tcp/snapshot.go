@@ -105,6 +105,7 @@ func (c *Conn) fields(k *codec) {
 	word(k, &c.profile)
 	word(k, &c.retries)
 	word(k, &c.backoff)
+	word(k, &c.dscp)
 	word(k, &c.facts)
 	c.snd.fields(k)
 	c.rcv.fields(k)

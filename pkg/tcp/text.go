@@ -179,8 +179,8 @@ func (c *Conn) Store(x *Env) {
 }
 
 // owe decides when the text just taken is acknowledged: at once for a superframe of two segments or more (as Linux
-// does), for more than one full segment unacknowledged (RFC 9293 SHLD-18), and while the connection is young; else
-// after the delay (MUST-59: less than 0.5 s).
+// does), for more than one full segment unacknowledged (RFC 9293 SHLD-19), and while the connection is young; else
+// after the delay (MUST-40: less than 0.5 s).
 func (c *Conn) owe(x *Env, now mono.Time, g *Segment) {
 	switch {
 	case g.Parts >= 2 || c.rcv.nxt.Sub(c.rcv.acked) > uint32(c.rcv.mss):

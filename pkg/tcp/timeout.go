@@ -68,6 +68,9 @@ func (c *Conn) retransmit(x *Env, now mono.Time) {
 		return
 	}
 	c.backoff = min(c.backoff+1, 30)
+	if c.retries == c.Settings(x).Retries1 {
+		c.signal(Troubled)
+	}
 	if c.retries >= c.Settings(x).Retries1 && c.is(factSynAcked) && c.snd.wnd != 0 {
 		c.doubtPath(x)
 	}

@@ -13,7 +13,7 @@ func (c *Conn) Urge(n int) {
 	c.snd.up = c.snd.end.Add(uint32(min(n, 1<<30)))
 	c.set(factUrgentOut)
 	if c.snd.wnd == 0 && c.is(factSynAcked) {
-		c.ackNow() // the window is closed to text, and not to the news of it (MUST-31)
+		c.ackNow() // the window is closed to text, and not to the news of it (MUST-32)
 	}
 }
 

@@ -29,7 +29,7 @@ func (c *Conn) OpenActive(x *Env, now mono.Time, o Open) {
 // begin sets a connection up, in CLOSED or LISTEN, to the point where its SYN is next to be sent.
 func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	s := &x.Settings[o.Profile]
-	*c = Conn{state: from, profile: o.Profile, heard: now}
+	*c = Conn{state: from, profile: o.Profile, heard: now, dscp: s.DSCP}
 	c.snd.iss, c.snd.una, c.snd.nxt = o.ISS, o.ISS, o.ISS
 	c.snd.end, c.snd.recover = o.ISS+1, o.ISS
 	mss := uint16(x.MTU - 40)

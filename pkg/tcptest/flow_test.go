@@ -126,7 +126,7 @@ func TestNagle(t *testing.T) {
 	}
 }
 
-// An ACK waits for company, less than 0.5 s (MUST-59), and not for more than two full segments (SHLD-18).
+// An ACK waits for company, less than 0.5 s (MUST-40), and not for more than two full segments (SHLD-19).
 func TestDelayedACK(t *testing.T) {
 	p := open(t, settings(func(s *tcp.Settings) { s.ReceiveBufferMax = 0 })) // no word of a larger window
 	p.c.Do(func(c stack.Conn) { c.SetNoDelay(true) })

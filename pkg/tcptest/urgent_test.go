@@ -68,7 +68,7 @@ func TestUrgentInManySegments(t *testing.T) {
 	p.end()
 }
 
-// A closed window does not keep the news back (MUST-31).
+// A closed window does not keep the news back (MUST-32).
 func TestUrgentIntoClosedWindow(t *testing.T) {
 	p := open(t, settings(func(s *tcp.Settings) { s.ReceiveBufferMax = 0 }))
 	p.s.Paused = true

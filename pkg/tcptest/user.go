@@ -27,6 +27,7 @@ type User struct {
 	want  uint64 // to be written by now
 	plan  *plan
 	deaf  bool
+	heard func(tcp.Events) // is told, too; nil: nobody
 	out   pattern
 	in    pattern
 }
@@ -146,6 +147,9 @@ func (u *User) Ready(c stack.Conn, e tcp.Events) {
 	}
 	if u.plan != nil {
 		u.plan.heard(u, e)
+	}
+	if u.heard != nil {
+		u.heard(e)
 	}
 }
 
