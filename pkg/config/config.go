@@ -98,7 +98,7 @@ func Defaults() Config {
 			SendBuffer: 256 * KiB, SendBufferMax: 16 * MiB, ReceiveBuffer: 256 * KiB, ReceiveBufferMax: 16 * MiB,
 			Congestion: "cubic", ECN: "passive", Timestamps: true, WindowScale: true, SACK: true, TTL: 64,
 		},
-		Limits:   Limits{HalfOpen: 65536, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB},
+		Limits:   Limits{HalfOpen: 4096, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB},
 		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},
 	}
 }

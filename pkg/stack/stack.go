@@ -60,7 +60,7 @@ type Route struct {
 
 // Limits bound what outsiders can make the stack keep. Zero fields take the defaults.
 type Limits struct {
-	HalfOpen  int // connections in SYN-RECEIVED, beyond which SYNs get cookies (all, if negative); 65,536
+	HalfOpen  int // connections in SYN-RECEIVED, beyond which SYNs get cookies (all, if negative); 4,096
 	TimeWait  int // connections in TIME-WAIT, the oldest go first; 1,048,576
 	Orphans   int // connections that their users have closed and that are not over; beyond it they are reset; 262,144
 	Memory    int // bytes of send and receive rings; 1 GiB
@@ -71,7 +71,7 @@ func (l *Limits) setDefaults() {
 	for _, d := range []struct {
 		v *int
 		n int
-	}{{&l.HalfOpen, 1 << 16}, {&l.TimeWait, 1 << 20}, {&l.Orphans, 1 << 18}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}} {
+	}{{&l.HalfOpen, 4096}, {&l.TimeWait, 1 << 20}, {&l.Orphans, 1 << 18}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}} {
 		if *d.v == 0 {
 			*d.v = d.n
 		}
