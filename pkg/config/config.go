@@ -58,7 +58,8 @@ type TCP struct {
 	ReceiveBuffer     Size          `yaml:"receive_buffer"`
 	ReceiveBufferMax  Size          `yaml:"receive_buffer_max"`
 	Congestion        string        `yaml:"congestion"` // cc.Names
-	ECN               string        `yaml:"ecn"`        // ECNs
+	Pacing            bool          `yaml:"pacing"`
+	ECN               string        `yaml:"ecn"` // ECNs
 	Timestamps        bool          `yaml:"timestamps"`
 	WindowScale       bool          `yaml:"window_scale"`
 	SACK              bool          `yaml:"sack"`
@@ -96,7 +97,7 @@ func Defaults() Config {
 			SynRetries: 7, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: "black-hole",
 			KeepAliveTime: 2 * time.Hour, KeepAliveIntvl: 75 * time.Second, KeepAliveProbes: 9,
 			SendBuffer: 256 * KiB, SendBufferMax: 16 * MiB, ReceiveBuffer: 256 * KiB, ReceiveBufferMax: 16 * MiB,
-			Congestion: "cubic", ECN: "passive", Timestamps: true, WindowScale: true, SACK: true, TTL: 64,
+			Congestion: "cubic", Pacing: true, ECN: "passive", Timestamps: true, WindowScale: true, SACK: true, TTL: 64,
 		},
 		Limits:   Limits{HalfOpen: 4096, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB},
 		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},

@@ -169,6 +169,7 @@ const (
 	factEarly           // the user has had the connection since before our SYN was acknowledged
 	factUserTimeout     // the user has set his time-out
 	factTellUserTimeout // the peer is to be told of it
+	factUnpaced         // Settings.Unpaced
 	factUrgentOut       // SND.UP is ahead of SND.UNA
 	factUrgentIn        // RCV.UP is ahead of what the user has read
 )
@@ -230,6 +231,7 @@ type Settings struct {
 	SACK                            bool
 	ECN                             ECN
 	Congestion                      cc.Algorithm
+	Unpaced                         bool  // text is paced only at the rate of an algorithm that has one
 	TTL                             uint8 // time to live of the packets (RFC 9293 MUST-49); 0: 64
 	DSCP                            uint8 // Differentiated Services codepoint of the packets (RFC 2474), 0 to 63
 }

@@ -19,7 +19,7 @@ func (c *Conn) pacingRate() uint64 {
 	if c.cw.Pacing != 0 {
 		return c.cw.Pacing
 	}
-	if c.rtt.srtt < paceFrom {
+	if c.rtt.srtt < paceFrom || c.is(factUnpaced) {
 		return 0
 	}
 	percent := uint64(120)

@@ -44,6 +44,9 @@ func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	if s.NoDelay {
 		c.set(factNoDelay)
 	}
+	if s.Unpaced {
+		c.set(factUnpaced)
+	}
 	if o.FastOpen {
 		c.set(factFastOpen)
 	}

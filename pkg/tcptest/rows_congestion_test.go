@@ -145,12 +145,18 @@ func TestPacing(t *testing.T) {
 	})
 }
 
-// Below a round trip of 2 ms a window goes out at once; above it, not.
-func TestNoPacingOfShortWays(t *testing.T) {
+// Below a round trip of 2 ms a window goes out at once; above it, not, unless the settings say so.
+func TestNoPacing(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
-		for _, way := range []mono.Duration{1900 * mono.Microsecond, 2200 * mono.Microsecond} {
-			p := newPair(t)
-			p.ab.Delay, p.ba.Delay = way/2, way/2
+		for _, c := range []struct {
+			way     mono.Duration
+			unpaced bool
+			atOnce  bool
+		}{{1900 * mono.Microsecond, false, true}, {2200 * mono.Microsecond, false, false}, {2200 * mono.Microsecond, true, true}} {
+			set := tcp.Defaults()
+			set.Unpaced = c.unpaced
+			p := newPair(t, HostOptions{TCP: &set})
+			p.ab.Delay, p.ba.Delay = c.way/2, c.way/2
 			p.dial()
 			from, host := p.c, p.a
 			if passive {
@@ -169,8 +175,8 @@ func TestNoPacingOfShortWays(t *testing.T) {
 			n := min(from.Info().Cwnd, 200_000) / 1448
 			from.Write(n * 1448)
 			p.Run(0)
-			if sent := p.count(host, nil); (sent == n) != (way < 2*ms) {
-				t.Errorf("round trip %v: %d of %d segments at once", way, sent, n)
+			if sent := p.count(host, nil); (sent == n) != c.atOnce {
+				t.Errorf("round trip %v: %d of %d segments at once", c.way, sent, n)
 			}
 			p.Run(second)
 			p.end()
