@@ -47,8 +47,10 @@ const challengeInterval = 500 * mono.Millisecond
 
 func (c *Conn) mayChallenge(x *Env, now mono.Time) bool {
 	if now < c.challenge || !x.Limit.allow(now) {
+		x.Count.ChallengesLimited++
 		return false
 	}
+	x.Count.Challenges++
 	c.challenge = now.Add(challengeInterval)
 	return true
 }

@@ -150,6 +150,13 @@ func (t *TimeWait) Deadline(now mono.Time) mono.Time {
 	return now.Add(mono.Duration(int32(t.deadline-clockMS(now))) * mono.Millisecond)
 }
 
+// NotBefore lets t end no sooner than o.
+func (t *TimeWait) NotBefore(o *TimeWait) {
+	if int32(o.deadline-t.deadline) > 0 {
+		t.deadline = o.deadline
+	}
+}
+
 // Reusable reports that the SYN g may start a new incarnation of a connection in TIME-WAIT: its sequence number, or
 // its timestamp, is beyond all of the old one's (section 3.6.1, RFC 6191 section 2). iss is a first sequence number
 // that lies beyond the old connection's (section 3.10.7.4 fourth).

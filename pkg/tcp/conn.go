@@ -264,6 +264,7 @@ type Env struct {
 	Frame    int    // the largest superframe the device takes as an IP packet, bytes; 0: none
 	Limit    Limiter
 	Errors   Errors
+	Count    Count
 
 	// Reply is a segment that a call wants sent at once, if ReplyDue. It belongs to no send queue.
 	Reply    Segment
@@ -278,6 +279,12 @@ type Env struct {
 type Errors struct {
 	Impossible uint64 // the machine had no cell
 	Memory     uint64 // the memory budget was spent
+}
+
+// Count is what outsiders have brought about, over all connections.
+type Count struct {
+	Challenges, ChallengesLimited uint64 // ACKs that no text asked for, and those that a limit has kept back (RFC 5961)
+	SACKIgnored                   uint64 // blocks for which the scoreboard had no room
 }
 
 // Settings are those that the connection shares with others.

@@ -12,9 +12,13 @@ import (
 type flight struct {
 	spans  []span
 	head   int // spans[:head] are acknowledged
+	room   int // of spans, as counted in Memory.Lists
 	sacked uint32
 	lost   uint32
 }
+
+// spanBytes is the size of a span in memory.
+const spanBytes = 56
 
 // span is a run of the stream whose bytes have the same fate. It begins where the one before it ends.
 type span struct {
@@ -138,6 +142,55 @@ func (f *flight) joinLost() {
 	f.spans = f.spans[:f.head+n]
 }
 
+// maxSpans bounds the spans of a scoreboard, into which a peer's SACKs, or his small segments acknowledged one by one, cut
+// what is in flight (CVE-2019-11478); fewSpans does while all lists together take too much.
+const (
+	maxSpans = 4096
+	fewSpans = 64
+)
+
+// mostSpans is how many spans a scoreboard may have now.
+func (m *Memory) mostSpans() int {
+	if m.listsFull() {
+		return fewSpans
+	}
+	return maxSpans
+}
+
+// makeRoom keeps the scoreboard from growing beyond its bound: neighbours of the same fate become one. What is lost is when
+// each of them was sent, so that no round trip is measured by them (Karn's rule).
+func (m *Memory) makeRoom(f *flight) {
+	live := f.live()
+	if len(live) < m.mostSpans() {
+		return
+	}
+	n := 0
+	for i := 0; i < len(live); i++ {
+		live[n] = live[i]
+		if i+1 < len(live) && live[i].fate == live[i+1].fate && !live[i].probe && !live[i+1].probe {
+			i++
+			live[n].absorb(&live[i])
+		}
+		n++
+	}
+	f.spans = f.spans[:f.head+n]
+}
+
+// absorb makes s what s and its neighbour t, which lies behind it, are together: sent when the later of them was.
+func (s *span) absorb(t *span) {
+	again := s.again || t.again || s.at != t.at
+	if s.at <= t.at {
+		*s = *t
+	}
+	s.end, s.again = t.end, again
+}
+
+// weigh counts the room that the scoreboard has taken.
+func (m *Memory) weigh(f *flight) {
+	m.Lists += (cap(f.spans) - f.room) * spanBytes
+	f.room = cap(f.spans)
+}
+
 // flightOf returns the connection's scoreboard, which is attached while anything is in flight.
 func (m *Memory) flightOf(h *handle) *flight {
 	if *h == 0 {
@@ -153,7 +206,7 @@ func (m *Memory) flightOf(h *handle) *flight {
 }
 
 // maxKeptSpans bounds the spans that a scoreboard given back keeps room for.
-const maxKeptSpans = 64
+const maxKeptSpans = 8
 
 func (m *Memory) freeFlight(h *handle) {
 	if *h == 0 {
@@ -164,7 +217,8 @@ func (m *Memory) freeFlight(h *handle) {
 	if cap(spans) > maxKeptSpans {
 		spans = nil
 	}
-	*f = flight{spans: spans}
+	*f = flight{spans: spans, room: f.room}
+	m.weigh(f)
 	m.freeFlights = append(m.freeFlights, *h)
 	*h = 0
 }

@@ -18,6 +18,10 @@ type Memory struct {
 	Limit int
 	// InUse is the bytes of rings now attached.
 	InUse int
+	// Lists is the bytes of scoreboards and of lists of text out of order. Beyond an eighth of Limit they are kept short.
+	Lists int
+	// Short is set when there was no memory for a ring; who has seen it clears it.
+	Short bool
 
 	rings   []ring
 	holes   []holes
@@ -64,6 +68,19 @@ func NewMemory(limit int) *Memory {
 // Free reports that there is room for another ring, of the least size.
 func (m *Memory) Free() bool { return m.Limit == 0 || m.InUse+1<<minRingLog <= m.Limit }
 
+// listsFull reports that lists take as much as they may, together.
+func (m *Memory) listsFull() bool { return m.Limit > 0 && m.Lists > m.Limit/8 }
+
+// mayTake reports whether a ring of 1<<log bytes may be attached. The last eighth is for the smallest ones: where others have
+// taken the rest, a request and its answer still find room.
+func (m *Memory) mayTake(log int) bool {
+	limit := m.Limit
+	if log > minRingLog {
+		limit -= limit / 8
+	}
+	return m.Limit == 0 || m.InUse+1<<log <= limit
+}
+
 func (m *Memory) ring(h handle) *ring { return &m.rings[h] }
 
 // ensure makes *h a ring of at least n bytes; what is in it, from the sequence number from on, is kept. It reports
@@ -73,7 +90,8 @@ func (m *Memory) ensure(h *handle, n int, from seq.Num) bool {
 	if *h != 0 && len(m.rings[*h].buf) >= 1<<log {
 		return true
 	}
-	if log > maxRingLog || m.Limit > 0 && m.InUse+1<<log > m.Limit {
+	if log > maxRingLog || !m.mayTake(log) {
+		m.Short = true
 		return false
 	}
 	buf := m.take(log)
@@ -146,24 +164,45 @@ func (m *Memory) give(r ring) {
 }
 
 // maxHoles bounds the runs of text out of order that a connection keeps: a peer that overshoots in slow start loses every
-// other segment of a whole window.
-const maxHoles = 4096
+// other segment of a whole window. fewHoles does while all lists together take too much.
+const (
+	maxHoles = 4096
+	fewHoles = 16
+)
+
+// blockBytes is the size of a Block in memory.
+const blockBytes = 8
 
 // holes is the text out of order of one connection: runs in order of sequence number, apart from each other.
 type holes struct {
 	run    []Block
+	room   int        // of run, as counted in Memory.Lists
 	recent [4]seq.Num // where the last segments lay, the newest first (RFC 2018 section 4)
 }
 
-// add notes the run b. It reports false, and notes nothing, when there is no room for one more.
-func (h *holes) add(b Block) bool {
+// mostHoles is how many runs a connection may keep now.
+func (m *Memory) mostHoles() int {
+	if m.listsFull() {
+		return fewHoles
+	}
+	return maxHoles
+}
+
+// weighHoles counts the room that the list has taken.
+func (m *Memory) weighHoles(h *holes) {
+	m.Lists += (cap(h.run) - h.room) * blockBytes
+	h.room = cap(h.run)
+}
+
+// add notes the run b. It reports false, and notes nothing, when that would make more than most.
+func (h *holes) add(b Block, most int) bool {
 	i := h.search(b.From - 1) // one that ends where b begins touches it, too
 	j := i                    // runs [i, j) touch b
 	for j < len(h.run) && h.run[j].From.LessEq(b.To) {
 		b.From, b.To = seq.Min(b.From, h.run[j].From), seq.Max(b.To, h.run[j].To)
 		j++
 	}
-	if i == j && len(h.run) == maxHoles {
+	if i == j && len(h.run) >= most {
 		return false
 	}
 	h.run = slices.Replace(h.run, i, j, b)
@@ -218,7 +257,7 @@ func (m *Memory) holesOf(h *handle) *holes {
 			*h = handle(len(m.holes) - 1)
 		}
 		l := &m.holes[*h]
-		*l = holes{run: l.run[:0]}
+		*l = holes{run: l.run[:0], room: l.room}
 	}
 	return &m.holes[*h]
 }
@@ -230,6 +269,7 @@ func (m *Memory) freeHoles(h *handle) {
 	if *h != 0 {
 		if l := &m.holes[*h]; cap(l.run) > maxKeptRuns {
 			l.run = nil
+			m.weighHoles(l)
 		}
 		m.freeHoleLists = append(m.freeHoleLists, *h)
 		*h = 0

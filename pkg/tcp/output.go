@@ -178,7 +178,10 @@ func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin boo
 	}
 	at := c.snd.nxt
 	c.stamp(now, &s, c.pipe(x), s.end.Sub(at))
-	x.Memory.flightOf(&c.snd.flight).push(c.snd.una, s)
+	f := x.Memory.flightOf(&c.snd.flight)
+	x.Memory.makeRoom(f)
+	f.push(c.snd.una, s)
+	x.Memory.weigh(f)
 	c.snd.nxt = s.end
 	if c.is(factRecovery) {
 		c.episode.out += n

@@ -91,6 +91,7 @@ func (c *Conn) loseFirst(x *Env, now mono.Time) uint32 {
 		n = f.live()[0].end.Sub(c.snd.una)
 	}
 	f.cut(c.snd.una, c.snd.una.Add(n))
+	x.Memory.weigh(f)
 	var a acked
 	c.lose(f, now, 0, &a)
 	return a.lost

@@ -46,6 +46,7 @@ func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
 func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
 	f := &x.Memory.flights[c.snd.flight]
 	pipe := c.pipe(x)
+	x.Memory.makeRoom(f)
 	i := f.cut(c.snd.una, from)
 	for j := f.cut(c.snd.una, from.Add(n)); i < j; i++ {
 		s := &f.live()[i]
@@ -56,6 +57,7 @@ func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
 		s.again, s.probe = true, false
 		c.stamp(now, s, pipe, n)
 	}
+	x.Memory.weigh(f)
 	if from == c.snd.una && c.backoff == 0 {
 		c.armRetransmit(x, now) // it has a whole time-out of its own, as in Linux
 	}

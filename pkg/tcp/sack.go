@@ -106,10 +106,6 @@ func (f *flight) mark(una seq.Num, i int, as fate) {
 	s.fate = as
 }
 
-// maxSpans bounds the spans into which a peer's SACKs can cut what is in flight; a block that would cut more is not
-// heeded (CVE-2019-11478).
-const maxSpans = 4096
-
 // takeSACK takes the blocks of a segment (RFC 2018 section 5, RFC 2883). prior is SND.UNA before the segment.
 func (c *Conn) takeSACK(x *Env, now mono.Time, g *Segment, prior seq.Num, a *acked) {
 	blocks := g.Options.SACK[:g.Options.Blocks]
@@ -128,10 +124,15 @@ func (c *Conn) takeSACK(x *Env, now mono.Time, g *Segment, prior seq.Num, a *ack
 			continue // nothing of ours; From half the ring away passes each of the other comparisons
 		}
 		f := &x.Memory.flights[c.snd.flight]
-		if i := f.index(c.snd.una, b.From); f.live()[i].fate == sacked && b.To.LessEq(f.live()[i].end) || len(f.live()) >= maxSpans {
+		if i := f.index(c.snd.una, b.From); f.live()[i].fate == sacked && b.To.LessEq(f.live()[i].end) {
+			continue
+		}
+		if len(f.live()) >= x.Memory.mostSpans() {
+			x.Count.SACKIgnored++
 			continue
 		}
 		c.selected(f, now, g, b, a)
+		x.Memory.weigh(f)
 	}
 }
 

@@ -277,6 +277,7 @@ func (k *codec) holes(x *Env, h *handle, r *ring) {
 	list := x.Memory.holesOf(h)
 	if k.reading {
 		list.run = append(list.run, make([]Block, n-1)...)
+		x.Memory.weighHoles(list)
 	}
 	for i := range list.recent {
 		word(k, &list.recent[i])
@@ -304,6 +305,7 @@ func (k *codec) flight(x *Env, h *handle) {
 	f := x.Memory.flightOf(h)
 	if k.reading {
 		f.spans = append(f.spans[:0], make([]span, n)...)
+		x.Memory.weigh(f)
 	}
 	word(k, &f.sacked)
 	word(k, &f.lost)

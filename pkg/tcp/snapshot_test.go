@@ -81,7 +81,7 @@ func TestDecodeRefusesDamage(t *testing.T) {
 	c.Write(x, make([]byte, 5000))
 	c.synReceived(x, 2, &Segment{Seq: 77, Flags: SYN | ACK, Ack: 1001, Window: 5000})
 	c.store(x, c.rcv.nxt.Add(100), make([]byte, 50))
-	x.Memory.holesOf(&c.rcv.holes).add(Block{c.rcv.nxt.Add(100), c.rcv.nxt.Add(150)})
+	x.Memory.holesOf(&c.rcv.holes).add(Block{c.rcv.nxt.Add(100), c.rcv.nxt.Add(150)}, maxHoles)
 	good := c.Encode(x, nil)
 	held := x.Memory.InUse
 	var d Conn

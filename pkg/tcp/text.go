@@ -154,9 +154,10 @@ func (c *Conn) keepBeyondHole(x *Env, g *Segment) Drop {
 			return DropNone
 		}
 	}
-	if !list.add(b) {
+	if !list.add(b, x.Memory.mostHoles()) {
 		return DropReorderFull
 	}
+	x.Memory.weighHoles(list)
 	list.noteArrival(b.From)
 	return DropNone
 }
