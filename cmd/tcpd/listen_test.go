@@ -88,7 +88,7 @@ func TestServicesListen(t *testing.T) {
 		want[port] = stack.ListenConfig{Prefix: server, Port: port}
 	}
 	http := want[config.PortHTTP]
-	http.Backlog = socket.DefaultBacklog
+	http.Backlog, http.Connections = socket.DefaultBacklog, mostHTTP
 	want[config.PortHTTP] = http
 	if got := listening(t, c); len(want) != 5 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
@@ -106,6 +106,8 @@ listeners:
     half_open: 12
     source_backlog: 13
     source_half_open: 14
+    connections: 16
+    source_connections: 17
     fast_open: 15
     tcp: {congestion: bbr3, sack: false}
 tcp: {rto_min: 300ms}
@@ -114,7 +116,8 @@ tcp: {rto_min: 300ms}
 		set.Congestion, set.SACK = cc.BBR3{}, false
 		want := maps.Clone(plain)
 		want[port] = stack.ListenConfig{
-			Prefix: server, Port: port, Backlog: 11, HalfOpen: 12, SourceBacklog: 13, SourceHalfOpen: 14, FastOpen: 15, TCP: &set,
+			Prefix: server, Port: port, Backlog: 11, HalfOpen: 12, SourceBacklog: 13, SourceHalfOpen: 14,
+			Connections: 16, SourceConnections: 17, FastOpen: 15, TCP: &set,
 		}
 		if got := listening(t, c); !reflect.DeepEqual(got, want) {
 			t.Errorf("port %d: got\n%+v\nwant\n%+v", port, got, want)

@@ -91,6 +91,9 @@ func (t *taker) Ready(c stack.Conn, e tcp.Events) {
 	t.handler.Ready(c, e)
 }
 
+// mostHTTP bounds the connections of the web server, of which each takes a goroutine and some 20 KiB.
+const mostHTTP = 16384
+
 func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger) error {
 	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
@@ -105,7 +108,11 @@ func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger
 	}
 	run.http = service.NewHTTP(files, complaints)
 	for _, a := range c.Addresses {
-		l, err := socket.ListenWith(s, listenConfig(c, a, config.PortHTTP))
+		cfg := listenConfig(c, a, config.PortHTTP)
+		if cfg.Connections == 0 {
+			cfg.Connections = mostHTTP
+		}
+		l, err := socket.ListenWith(s, cfg)
 		if err != nil {
 			return fmt.Errorf("http on %s: %w", a, err)
 		}

@@ -42,7 +42,8 @@ func listenConfig(c *config.Config, at config.Prefix, port uint16) stack.ListenC
 			continue
 		}
 		cfg.Backlog, cfg.HalfOpen = l.Backlog, l.HalfOpen
-		cfg.SourceBacklog, cfg.SourceHalfOpen, cfg.FastOpen = l.SourceBacklog, l.SourceHalfOpen, l.FastOpen
+		cfg.SourceBacklog, cfg.SourceHalfOpen = l.SourceBacklog, l.SourceHalfOpen
+		cfg.Connections, cfg.SourceConnections, cfg.FastOpen = l.Connections, l.SourceConnections, l.FastOpen
 		changed := l.TCP.Over(c.TCP)
 		t := settings(&changed)
 		cfg.TCP = &t
@@ -55,7 +56,11 @@ func limits(c *config.Limits) stack.Limits {
 	if halfOpen == 0 {
 		halfOpen = -1 // none; the stack's 0 is the default
 	}
-	return stack.Limits{HalfOpen: halfOpen, TimeWait: c.TimeWait, Orphans: c.Orphans, Memory: int(c.Memory), Fragments: int(c.Fragments)}
+	connections := c.Connections
+	if connections == 0 {
+		connections = int(machineMemory() / 2 / connectionBytes)
+	}
+	return stack.Limits{Connections: connections, HalfOpen: halfOpen, TimeWait: c.TimeWait, Orphans: c.Orphans, Memory: int(c.Memory), Fragments: int(c.Fragments)}
 }
 
 // mostQueues is how many queues are opened when nobody says.

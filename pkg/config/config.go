@@ -75,11 +75,12 @@ type Route struct {
 
 // Limits bound what outsiders can make tcpd keep.
 type Limits struct {
-	HalfOpen  int  `yaml:"half_open"` // connections
-	TimeWait  int  `yaml:"time_wait"` // connections
-	Orphans   int  `yaml:"orphans"`   // connections
-	Memory    Size `yaml:"memory"`
-	Fragments Size `yaml:"fragments"`
+	Connections int  `yaml:"connections"` // past the handshake; 0: as many as half of the machine's memory holds
+	HalfOpen    int  `yaml:"half_open"`   // connections
+	TimeWait    int  `yaml:"time_wait"`   // connections
+	Orphans     int  `yaml:"orphans"`     // connections
+	Memory      Size `yaml:"memory"`
+	Fragments   Size `yaml:"fragments"`
 }
 
 // Defaults is the configuration without a file. configs/tcpd.yaml says the same.

@@ -9,13 +9,15 @@ import (
 
 // Listener is how the service on a port listens, at each of the addresses.
 type Listener struct {
-	Port           uint16  `yaml:"port"`
-	Backlog        int     `yaml:"backlog"`          // connections not yet taken; 0: 4096 for HTTP, no limit elsewhere
-	HalfOpen       int     `yaml:"half_open"`        // connections; 0: limits.half_open alone
-	SourceBacklog  int     `yaml:"source_backlog"`   // of one remote address; 0: no limit
-	SourceHalfOpen int     `yaml:"source_half_open"` // of one remote address; 0: no limit
-	FastOpen       int     `yaml:"fast_open"`        // connections opened by cookies and not yet confirmed; 0: no cookies
-	TCP            Changes `yaml:"tcp"`
+	Port              uint16  `yaml:"port"`
+	Backlog           int     `yaml:"backlog"`            // connections not yet taken; 0: 4096 for HTTP, no limit elsewhere
+	HalfOpen          int     `yaml:"half_open"`          // connections; 0: limits.half_open alone
+	SourceBacklog     int     `yaml:"source_backlog"`     // of one remote address; 0: no limit
+	SourceHalfOpen    int     `yaml:"source_half_open"`   // of one remote address; 0: no limit
+	Connections       int     `yaml:"connections"`        // open; 0: 16384 for HTTP, no limit elsewhere
+	SourceConnections int     `yaml:"source_connections"` // open from one remote address; 0: no limit
+	FastOpen          int     `yaml:"fast_open"`          // connections opened by cookies and not yet confirmed; 0: no cookies
+	TCP               Changes `yaml:"tcp"`
 }
 
 // Changes are the values by which some connections differ from the tcp section, by their keys there. They are put over
@@ -46,6 +48,8 @@ func (v *faults) listeners(c *Config) {
 		within(v, key+".half_open", l.HalfOpen, 0, mostRecords)
 		within(v, key+".source_backlog", l.SourceBacklog, 0, 1<<20)
 		within(v, key+".source_half_open", l.SourceHalfOpen, 0, mostRecords)
+		within(v, key+".connections", l.Connections, 0, mostRecords)
+		within(v, key+".source_connections", l.SourceConnections, 0, mostRecords)
 		within(v, key+".fast_open", l.FastOpen, 0, mostRecords)
 		v.changes(key, l.TCP, c.TCP)
 	}

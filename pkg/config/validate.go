@@ -131,6 +131,7 @@ func (v *faults) tcp(t *TCP) {
 const mostRecords = 1 << 30
 
 func (v *faults) limits(l *Limits) {
+	within(v, "limits.connections", l.Connections, 0, mostRecords)
 	within(v, "limits.half_open", l.HalfOpen, 0, mostRecords)
 	within(v, "limits.time_wait", l.TimeWait, 1, mostRecords)
 	within(v, "limits.orphans", l.Orphans, 1, mostRecords)

@@ -13,25 +13,35 @@ type Counters struct {
 	Forwarded      uint64            `json:"forwarded"`    // packets that came to another shard than their connection's
 	DeviceDrops    uint64            `json:"device_drops"` // by the kernel, before they could be read
 
-	Opened          uint64 `json:"opened"`   // connections by us
-	Accepted        uint64 `json:"accepted"` // connections by listeners
-	Ended           uint64 `json:"ended"`
-	ResetsSent      uint64 `json:"resets_sent"`
-	TimeWaitEvicted uint64 `json:"time_wait_evicted"`
-	OrphansAborted  uint64 `json:"orphans_aborted"`
-	Deferred        uint64 `json:"deferred"`      // requests that an admission hook did not decide on at once
-	FastOpens       uint64 `json:"fast_opens"`    // connections that the cookie of a client opened
-	CookiesSent     uint64 `json:"cookies_sent"`  // SYN,ACKs without a record
-	CookiesTaken    uint64 `json:"cookies_taken"` // connections that came of them
-	Panics          uint64 `json:"panics"`        // of handlers: their connections were reset
-	Impossible      uint64 `json:"impossible"`    // events that the state machine has no cell for: bugs
-	NoMemory        uint64 `json:"no_memory"`
+	Opened            uint64 `json:"opened"`   // connections by us
+	Accepted          uint64 `json:"accepted"` // connections by listeners
+	Ended             uint64 `json:"ended"`
+	ResetsSent        uint64 `json:"resets_sent"`
+	TimeWaitEvicted   uint64 `json:"time_wait_evicted"`
+	OrphansAborted    uint64 `json:"orphans_aborted"`
+	Deferred          uint64 `json:"deferred"`           // requests that an admission hook did not decide on at once
+	FastOpens         uint64 `json:"fast_opens"`         // connections that the cookie of a client opened
+	CookiesSent       uint64 `json:"cookies_sent"`       // SYN,ACKs without a record
+	CookiesTaken      uint64 `json:"cookies_taken"`      // connections that came of them
+	Panics            uint64 `json:"panics"`             // of handlers: their connections were reset
+	MemoryAborted     uint64 `json:"memory_aborted"`     // connections ended for want of memory: their peers took nothing for long
+	Reneged           uint64 `json:"reneged"`            // connections whose text out of order was forgotten for want of memory
+	ICMPErrors        uint64 `json:"icmp_errors"`        // sent
+	ICMPLimited       uint64 `json:"icmp_limited"`       // not sent, for there were too many
+	Pings             uint64 `json:"pings"`              // answered
+	Challenges        uint64 `json:"challenges"`         // ACKs that no text asked for (RFC 5961)
+	ChallengesLimited uint64 `json:"challenges_limited"` // those that a limit has kept back
+	SACKIgnored       uint64 `json:"sack_ignored"`       // blocks for which there was no room
+	Impossible        uint64 `json:"impossible"`         // events that the state machine has no cell for: bugs
+	NoMemory          uint64 `json:"no_memory"`
 
 	Connections   int    `json:"connections"`
 	HalfOpen      int    `json:"half_open"`
 	TimeWait      int    `json:"time_wait"`
 	Orphans       int    `json:"orphans"` // connections that nobody holds any more
 	RingBytes     int    `json:"ring_bytes"`
+	ListBytes     int    `json:"list_bytes"` // of scoreboards and of lists of text out of order
+	FragmentBytes int    `json:"fragment_bytes"`
 	FragmentsHeld uint64 `json:"fragments_held"`
 	Turns         uint64 `json:"turns"`
 
@@ -113,6 +123,14 @@ func (t *Counters) add(c *stack.Counters) {
 	t.CookiesSent += c.CookiesSent
 	t.CookiesTaken += c.CookiesTaken
 	t.Panics += c.Panics
+	t.MemoryAborted += c.MemoryAborted
+	t.Reneged += c.Reneged
+	t.ICMPErrors += c.ICMPErrors
+	t.ICMPLimited += c.ICMPLimited
+	t.Pings += c.Pings
+	t.Challenges += c.Challenges
+	t.ChallengesLimited += c.ChallengesLimited
+	t.SACKIgnored += c.SACKIgnored
 	t.Impossible += c.Impossible
 	t.NoMemory += c.NoMemory
 	t.Connections += c.Conns
@@ -120,6 +138,8 @@ func (t *Counters) add(c *stack.Counters) {
 	t.TimeWait += c.TimeWait
 	t.Orphans += c.Orphans
 	t.RingBytes += c.Rings
+	t.ListBytes += c.Lists
+	t.FragmentBytes += c.FragmentBytes
 	t.Turns += c.Turns
 	t.FragmentsHeld += c.Fragments.Held
 	t.DatagramsCompleted += c.Fragments.Completed.Datagrams

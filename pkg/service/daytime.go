@@ -24,6 +24,7 @@ func (d Daytime) Ready(c stack.Conn, e tcp.Events) {
 	}
 	switch {
 	case e&tcp.Opened != 0:
+		c.SetUserTimeout(longestStall)
 		c.Write([]byte(d.Now().Format("Monday, January 2, 2006 15:04:05-MST\r\n")))
 		c.CloseWrite()
 	case e&tcp.Finished != 0, c.EOF():

@@ -9,12 +9,16 @@ import (
 // Check reports the first invariant that does not hold, or nil. It is for simulations: the stack was not started, and
 // no shard is in a turn.
 func (s *Stack) Check() error {
-	halves := 0
+	halves, conns := 0, 0
 	for _, sh := range s.shards {
 		if err := sh.check(); err != nil {
 			return fmt.Errorf("shard %d: %w", sh.id, err)
 		}
 		halves += sh.halves.live + len(sh.requests)
+		conns += sh.conns.live
+	}
+	if n := s.conns.Load(); n != int64(conns) {
+		return fmt.Errorf("%d connections are counted as %d", conns, n)
 	}
 	if n := s.halfOpen.Load(); n != int64(halves) {
 		return fmt.Errorf("%d half-open connections are counted as %d", halves, n)
@@ -34,6 +38,8 @@ func (s *Stack) Idle() error {
 			return fmt.Errorf("shard %d: the timing wheel is not empty", sh.id)
 		case len(sh.owners)-len(sh.freeOwners) != 1:
 			return fmt.Errorf("shard %d: %d handlers are left", sh.id, len(sh.owners)-len(sh.freeOwners)-1)
+		case sh.thirst.live != 0:
+			return fmt.Errorf("shard %d: %d connections are thirsty", sh.id, sh.thirst.live)
 		case len(sh.byListener) != 0:
 			return fmt.Errorf("shard %d: %d listeners have a place", sh.id, len(sh.byListener))
 		case len(sh.requests)+len(sh.patience) != 0:
@@ -43,6 +49,11 @@ func (s *Stack) Idle() error {
 			if v := sh.present.words[i].Load(); v != 0 {
 				return fmt.Errorf("shard %d: presence %x at %d", sh.id, v, i)
 			}
+		}
+	}
+	for i := range s.sources.open {
+		if n := s.sources.open[i].Load(); n != 0 {
+			return fmt.Errorf("%d connections of one source are counted at %d", n, i)
 		}
 	}
 	return nil
@@ -73,7 +84,7 @@ func (s *shard) check() error {
 }
 
 func (s *shard) checkConns() error {
-	held, owned, orphans, early := 0, 0, 0, 0
+	held, owned, orphans, listened := 0, 0, 0, 0
 	for i := uint32(1); i < s.conns.next; i++ {
 		rec := s.conns.at(i)
 		if rec.flow.LocalPort == 0 {
@@ -83,8 +94,8 @@ func (s *shard) checkConns() error {
 		if rec.orphan {
 			orphans++
 		}
-		if rec.early {
-			early++
+		if rec.listener != 0 {
+			listened++
 		}
 		d := rec.tcp.Deadline()
 		h := s.hash(&rec.flow)
@@ -107,7 +118,7 @@ func (s *shard) checkConns() error {
 	for _, o := range s.owners {
 		owned += o.conns
 	}
-	if n := s.conns.live + s.halves.live + early; owned != n {
+	if n := s.conns.live + s.halves.live + listened; owned != n {
 		return fmt.Errorf("%d connections have %d handlers", n, owned)
 	}
 	if orphans != s.orphans {

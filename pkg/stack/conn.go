@@ -104,9 +104,8 @@ func (c Conn) Consume(n int) { c.enter().tcp.Consume(&c.shard.env, n) }
 func (c Conn) Write(p []byte) int {
 	rec := c.enter()
 	n := rec.tcp.Write(&c.shard.env, p)
-	if n == 0 && len(p) > 0 && rec.tcp.Thirsty() && !rec.thirsty {
-		rec.thirsty = true
-		c.shard.thirsty = append(c.shard.thirsty, c.index)
+	if n == 0 && len(p) > 0 && rec.tcp.Thirsty() {
+		c.shard.thirst.add(c.index, rec)
 	}
 	return n
 }

@@ -10,20 +10,23 @@ type Drop uint8
 
 // The reasons.
 const (
-	DropNone          Drop = iota
-	DropNotOurs            // to an address that is not ours
-	DropProtocol           // to us, in a protocol that we do not speak: answered by ICMP
-	DropUDP                // to us, UDP: answered by ICMP
-	DropLAND               // from our own address and port to themselves
-	DropICMPOther          // ICMP that asks for nothing, or that fits nothing in flight
-	DropBacklog            // the accept queue is full
-	DropForward            // for another shard, whose inbox was full
-	DropMulticast          // a SYN to or from an address of more than one host (MUST-57)
-	DropSuperframe         // a superframe without a sensible segment size
-	DropSourceBacklog      // the accept queue is full of connections from the same address
-	DropAdmission          // a SYN that the listener's hook has dropped
-	DropAdmissionICMP      // a SYN that the listener's hook has refused by ICMP
-	DropAdmissionFull      // a SYN that the listener's hook has deferred, and there was no room for it
+	DropNone              Drop = iota
+	DropNotOurs                // to an address that is not ours
+	DropProtocol               // to us, in a protocol that we do not speak: answered by ICMP
+	DropUDP                    // to us, UDP: answered by ICMP
+	DropLAND                   // from our own address and port to themselves
+	DropICMPOther              // ICMP that asks for nothing, or that fits nothing in flight
+	DropBacklog                // the accept queue is full
+	DropForward                // for another shard, whose inbox was full
+	DropMulticast              // a SYN to or from an address of more than one host (MUST-57)
+	DropSuperframe             // a superframe without a sensible segment size
+	DropSourceBacklog          // the accept queue is full of connections from the same address
+	DropAdmission              // a SYN that the listener's hook has dropped
+	DropAdmissionICMP          // a SYN that the listener's hook has refused by ICMP
+	DropAdmissionFull          // a SYN that the listener's hook has deferred, and there was no room for it
+	DropConnections            // Limits.Connections, or ListenConfig.Connections, are open
+	DropSourceConnections      // ListenConfig.SourceConnections are open from the same address
+	DropPings                  // more pings in a second than are answered
 	numDrops
 )
 
@@ -33,6 +36,8 @@ var dropNames = [numDrops]string{
 	DropForward: "forward_full", DropMulticast: "multicast", DropSuperframe: "superframe",
 	DropSourceBacklog: "accept_queue_full_of_source", DropAdmission: "admission_dropped",
 	DropAdmissionICMP: "admission_refused", DropAdmissionFull: "admission_full",
+	DropConnections: "connections_full", DropSourceConnections: "connections_full_of_source",
+	DropPings: "pings_limited",
 }
 
 // String is the reason's name in counters.
@@ -54,6 +59,13 @@ type Counters struct {
 	TimeWaitEvicted, OrphansAborted        uint64 // beyond Limits.TimeWait and Limits.Orphans
 	Conns, HalfOpen, TimeWait, Orphans     int    // now
 	Rings                                  int    // bytes of rings attached now
+	ICMPErrors, ICMPLimited                uint64 // ICMP errors sent, and not sent for there were too many
+	Pings                                  uint64 // answered
+	Challenges, ChallengesLimited          uint64 // ACKs that no text asked for (RFC 5961), and those that a limit has kept back
+	SACKIgnored                            uint64 // blocks for which the scoreboard had no room
+	Lists                                  int    // bytes of scoreboards and of lists of text out of order, now
+	FragmentBytes                          int    // bytes of incomplete datagrams, now
+	MemoryAborted, Reneged                 uint64 // connections ended, and text out of order forgotten, for want of memory
 	Panics                                 uint64 // of handlers and hooks
 	Impossible, NoMemory                   uint64
 	Fragments                              ip.Stats
@@ -88,7 +100,9 @@ func (s *Stack) Counters(shard int) Counters {
 		c = sh.counters
 		c.Conns, c.HalfOpen, c.TimeWait, c.Orphans = sh.conns.live, sh.halves.live, sh.waits.live, sh.orphans
 		c.Rings = sh.env.Memory.InUse
+		c.Lists, c.FragmentBytes = sh.env.Memory.Lists, sh.frags.Bytes()
 		c.Impossible, c.NoMemory = sh.env.Errors.Impossible, sh.env.Errors.Memory
+		c.Challenges, c.ChallengesLimited, c.SACKIgnored = sh.env.Count.Challenges, sh.env.Count.ChallengesLimited, sh.env.Count.SACKIgnored
 		c.Fragments = sh.frags.Stats()
 	}
 	if !s.Do(shard, read) {

@@ -88,6 +88,11 @@ func (s *shard) forget(i uint32) {
 	if rec.early {
 		s.confirmed(rec)
 	}
+	if rec.counted {
+		s.uncount(rec)
+	}
+	s.stack.conns.Add(-1)
+	s.thirst.remove(rec)
 	rec.tcp.Free(&s.env)
 	s.conns.release(i)
 }

@@ -12,7 +12,7 @@ import (
 // the text of the SYN. It reports false where the handshake has to come first.
 func (s *shard) openEarly(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss seq.Num) bool {
 	if l.FastOpen == 0 || g.Options.Has&tcp.HasFastOpen == 0 || l.early.Load() >= int64(l.FastOpen) ||
-		!s.stack.cfg.Secrets[0].FastOpenValid(f, s.now, &g.Options.FastOpen) || s.noRoomToAccept(l, f) {
+		!s.stack.cfg.Secrets[0].FastOpenValid(f, s.now, &g.Options.FastOpen) || s.noRoomToAccept(l, f) != DropNone {
 		return false
 	}
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
@@ -31,7 +31,7 @@ func (s *shard) openEarly(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss se
 func (s *shard) confirmed(rec *record) {
 	rec.early = false
 	s.owners[rec.listener].listener.early.Add(-1)
-	s.leave(rec.listener)
+	s.leaveListener(rec)
 }
 
 // fillCookie completes the option of a SYN or a SYN,ACK.

@@ -10,8 +10,11 @@ type forward struct {
 	buf  []byte
 }
 
-// maxForwards bounds the packets that may be on their way to one shard.
-const maxForwards = 4096
+// maxForwards and maxForwardBytes bound the packets that may be on their way to one shard.
+const (
+	maxForwards     = 4096
+	maxForwardBytes = 8 << 20
+)
 
 // sendOn hands a packet whose connection is not here to a shard that may have it and has not been asked. It reports
 // false when there is none: then the packet is this shard's to answer.
@@ -21,8 +24,10 @@ func (s *shard) sendOn(h uint64, a *arrival) bool {
 		if a.asked&(1<<i) != 0 || !other.present.maybe(h) {
 			continue
 		}
-		if other.forwards.Add(1) > maxForwards || other.inbox.closed.Load() {
+		packets, bytes := other.forwards.Add(1), other.forwardBytes.Add(int64(len(a.raw)))
+		if packets > maxForwards || bytes > maxForwardBytes || other.inbox.closed.Load() {
 			other.forwards.Add(-1)
+			other.forwardBytes.Add(-int64(len(a.raw)))
 			s.counters.Stack[DropForward]++
 			return true
 		}
@@ -40,6 +45,7 @@ func (s *shard) sendOn(h uint64, a *arrival) bool {
 // arrive takes the packet in on the shard that it was sent to, which now counts it as read.
 func (f *forward) arrive() {
 	f.to.forwards.Add(-1)
+	f.to.forwardBytes.Add(-int64(len(f.buf)))
 	f.to.counters.Read++
 	f.a.raw = f.buf
 	f.to.dispatch(&f.a)

@@ -10,27 +10,34 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
-// rate bounds the ICMP errors that are sent (RFC 1812 section 4.3.2.8).
+// rate bounds what is sent in a second.
 type rate struct {
 	window mono.Time
 	used   int
 }
 
-const icmpPerSecond = 1000
+// The most that all shards together send in a second: of ICMP errors (RFC 1812 section 4.3.2.8), and of answers to pings,
+// which cost more than they look when they are larger than the MTU.
+const (
+	errorsPerSecond = 1000
+	pingsPerSecond  = 20_000
+)
 
-func (r *rate) allow(now mono.Time) bool {
+func (r *rate) allow(now mono.Time, perSecond int) bool {
 	if now >= r.window {
 		r.window, r.used = now.Add(mono.Second), 0
 	}
 	r.used++
-	return r.used <= icmpPerSecond
+	return r.used <= perSecond
 }
 
 // unreachable tells the sender of a packet that nobody here wants it.
 func (s *shard) unreachable(a *arrival, code uint8) {
-	if !s.icmpRate.allow(s.now) {
+	if !s.errorRate.allow(s.now, errorsPerSecond/len(s.stack.shards)) {
+		s.counters.ICMPLimited++
 		return
 	}
+	s.counters.ICMPErrors++
 	s.writeICMP(s.scratch[:ip.Unreachable(s.scratch[:], &a.Packet, code, a.Dst)])
 }
 
@@ -50,7 +57,12 @@ func (s *shard) icmp(a *arrival) {
 		return
 	}
 	if m.Type == ip.ICMPEchoRequest {
+		if !s.pingRate.allow(s.now, pingsPerSecond/len(s.stack.shards)) {
+			s.counters.Stack[DropPings]++
+			return
+		}
 		s.counters.Delivered++
+		s.counters.Pings++
 		s.echo(a)
 		return
 	}

@@ -21,6 +21,9 @@ type ListenConfig struct {
 	// SourceBacklog and SourceHalfOpen are what one remote address may take up of the two; 0: no limit. With a
 	// SourceBacklog, too, Taken must be called.
 	SourceBacklog, SourceHalfOpen int
+	// Connections is the most connections open, and SourceConnections from one remote address, beyond which last ACKs are not
+	// taken; 0: no limit.
+	Connections, SourceConnections int
 	// TCP are the connections' settings, with the stack's MSL; nil: the stack's.
 	TCP *tcp.Settings
 	// FastOpen is the most connections that a valid cookie has opened (RFC 7413) and whose handshakes are not over; beyond
@@ -39,8 +42,8 @@ type Listener struct {
 	profile uint8
 	closed  atomic.Bool
 
-	waiting, halfOpen, deferred, early atomic.Int64
-	accepted, cookies, full, tooGreedy atomic.Uint64
+	waiting, halfOpen, deferred, early, open atomic.Int64
+	accepted, cookies, full, tooGreedy       atomic.Uint64
 }
 
 // ListenerStats is how busy a listener is.
@@ -116,7 +119,7 @@ func (l *Listener) Close() {
 func (l *Listener) Taken(source netip.Addr) {
 	l.waiting.Add(-1)
 	if l.SourceBacklog > 0 {
-		l.stack.sources.backlog(l, ip.FromNetip(source)).Add(-1)
+		l.stack.sources.backlog(l.id, ip.FromNetip(source)).Add(-1)
 	}
 }
 
@@ -134,28 +137,39 @@ func (l *Listener) Stats() ListenerStats {
 // Listeners are those that listen now.
 func (s *Stack) Listeners() []*Listener { return s.listeners.Load().all() }
 
-// queueFull reports whether an ACK that completes a handshake must wait, since the accept queue is full.
+// queueFull reports whether an ACK that completes a handshake must wait, for want of room for the connection.
 func (s *shard) queueFull(l *Listener, f *Flow, g *tcp.Segment) bool {
 	if g.Flags&(tcp.ACK|tcp.RST) != tcp.ACK {
 		return false
 	}
-	switch {
-	case !s.noRoomToAccept(l, f):
+	d := s.noRoomToAccept(l, f)
+	switch d {
+	case DropNone:
 		return false
-	case l.Backlog > 0 && l.waiting.Load() >= int64(l.Backlog):
+	case DropBacklog:
 		l.full.Add(1)
-		s.counters.Stack[DropBacklog]++
-	default:
+	case DropSourceBacklog:
 		l.tooGreedy.Add(1)
-		s.counters.Stack[DropSourceBacklog]++
 	}
+	s.counters.Stack[d]++
 	return true
 }
 
-// noRoomToAccept reports that the accept queue is full, or full of connections from the same source.
-func (s *shard) noRoomToAccept(l *Listener, f *Flow) bool {
-	return l.Backlog > 0 && l.waiting.Load() >= int64(l.Backlog) ||
-		l.SourceBacklog > 0 && int(s.stack.sources.backlog(l, f.Remote).Load()) >= l.SourceBacklog
+// noRoomToAccept is why there is no room for one more connection of l from the peer of f, or DropNone: too many are open, or
+// the accept queue is full.
+func (s *shard) noRoomToAccept(l *Listener, f *Flow) Drop {
+	c := s.stack.sources
+	switch {
+	case s.stack.conns.Load() >= int64(s.stack.cfg.Limits.Connections), l.Connections > 0 && l.open.Load() >= int64(l.Connections):
+		return DropConnections
+	case l.SourceConnections > 0 && int(c.connections(l.id, f.Remote).Load()) >= l.SourceConnections:
+		return DropSourceConnections
+	case l.Backlog > 0 && l.waiting.Load() >= int64(l.Backlog):
+		return DropBacklog
+	case l.SourceBacklog > 0 && int(c.backlog(l.id, f.Remote).Load()) >= l.SourceBacklog:
+		return DropSourceBacklog
+	}
+	return DropNone
 }
 
 // roomForHalf reports whether one more half-open connection of this source may be kept.
@@ -163,7 +177,7 @@ func (s *shard) roomForHalf(l *Listener, source ip.Addr) bool {
 	switch {
 	case s.stack.halfOpen.Load() >= int64(s.stack.cfg.Limits.HalfOpen):
 	case l.HalfOpen > 0 && l.halfOpen.Load() >= int64(l.HalfOpen):
-	case l.SourceHalfOpen > 0 && int(s.stack.sources.halfOpen(l, source).Load()) >= l.SourceHalfOpen:
+	case l.SourceHalfOpen > 0 && int(s.stack.sources.halfOpen(l.id, source).Load()) >= l.SourceHalfOpen:
 	default:
 		return true
 	}
@@ -175,7 +189,7 @@ func (l *Listener) countHalf(source ip.Addr, by int) {
 	l.stack.halfOpen.Add(int64(by))
 	l.halfOpen.Add(int64(by))
 	if l.SourceHalfOpen > 0 {
-		l.stack.sources.halfOpen(l, source).Add(int32(by))
+		l.stack.sources.halfOpen(l.id, source).Add(int32(by))
 	}
 }
 

@@ -168,17 +168,39 @@ func (s *shard) accept(l *Listener, h uint64, f *Flow, early bool) {
 		l.waiting.Add(1)
 	}
 	if l.SourceBacklog > 0 {
-		s.stack.sources.backlog(l, f.Remote).Add(1)
+		s.stack.sources.backlog(l.id, f.Remote).Add(1)
 	}
 	o := s.listening(l)
 	i := s.adopt(f, h, o)
 	rec := s.conns.at(i)
 	rec.tcp = s.temp
-	if early { // the listener keeps its place though the connection be given to another handler
-		rec.early, rec.listener = true, o
+	rec.early, rec.counted = early, l.Connections > 0 || l.SourceConnections > 0
+	if rec.early || rec.counted { // the listener keeps its place though the connection be given to another handler
+		rec.listener = o
 		s.owners[o].conns++
 	}
+	if rec.counted {
+		l.open.Add(1)
+		s.stack.sources.connections(l.id, f.Remote).Add(1)
+	}
 	s.settle(i)
+}
+
+// uncount is for a connection that is over and counted against its listener's limits.
+func (s *shard) uncount(rec *record) {
+	rec.counted = false
+	l := s.owners[rec.listener].listener
+	l.open.Add(-1)
+	s.stack.sources.connections(l.id, rec.flow.Remote).Add(-1)
+	s.leaveListener(rec)
+}
+
+// leaveListener gives up the listener's place once nothing is counted there any more.
+func (s *shard) leaveListener(rec *record) {
+	if !rec.early && !rec.counted {
+		s.leave(rec.listener)
+		rec.listener = 0
+	}
 }
 
 // adopt makes room for a connection of flow f, in the table and present.
@@ -186,6 +208,7 @@ func (s *shard) adopt(f *Flow, h uint64, owner uint32) uint32 {
 	i := s.conns.alloc()
 	rec := s.conns.at(i)
 	rec.flow, rec.owner = *f, owner
+	s.stack.conns.Add(1)
 	s.owners[owner].conns++
 	s.table.insert(h, ref(kindConn|i))
 	s.present.add(h)
@@ -233,6 +256,9 @@ const (
 func (s *shard) dial(f Flow, o tcp.Open, h Handler) (Conn, error) {
 	if s.inbox.closed.Load() { // also when the device has failed
 		return Conn{}, ErrClosed
+	}
+	if s.stack.conns.Load() >= int64(s.stack.cfg.Limits.Connections) {
+		return Conn{}, ErrNoCapacity
 	}
 	if f.LocalPort == 0 && !s.choosePort(&f) {
 		return Conn{}, ErrNoPort
@@ -322,18 +348,23 @@ func (s *shard) parkWait(i uint32) bool {
 	return true
 }
 
-// linkWait puts a TIME-WAIT where it belongs by its end: last, but where the user has let go of the connection only
-// during the wait.
+// waitSteps bounds the search for a TIME-WAIT's place in the order of their ends.
+const waitSteps = 64
+
+// linkWait puts a TIME-WAIT where it belongs by its end: last, but where the user has let go of the connection only during
+// the wait. Then it may have to end later than it should, so as not to be looked for among millions.
 func (s *shard) linkWait(r ref) {
 	w := s.waits.at(r.index())
 	at := s.last
-	for at != 0 && s.waits.at(at.index()).tcp.Deadline(s.now) > w.tcp.Deadline(s.now) {
+	for k := 0; k < waitSteps && at != 0 && s.waits.at(at.index()).tcp.Deadline(s.now) > w.tcp.Deadline(s.now); k++ {
 		at = s.waits.at(at.index()).before
 	}
 	w.before, w.after = at, s.first
 	if at != 0 {
-		w.after = s.waits.at(at.index()).after
-		s.waits.at(at.index()).after = r
+		before := s.waits.at(at.index())
+		w.tcp.NotBefore(&before.tcp)
+		w.after = before.after
+		before.after = r
 	} else {
 		s.first = r
 	}

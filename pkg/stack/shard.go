@@ -36,11 +36,12 @@ type record struct {
 	entry
 	node     node
 	owner    uint32 // index into shard.owners
-	listener uint32 // the same, while early
+	listener uint32 // the same, of the listener, while early or counted; else 0
+	thirsty  uint32 // place in shard.thirst; 0: none
 	dirty    bool   // in shard.dirty
 	orphan   bool   // counted in shard.orphans
 	early    bool   // opened by a cookie, and the handshake is not over
-	thirsty  bool   // in shard.thirsty
+	counted  bool   // against ListenConfig.Connections and SourceConnections
 	tcp      tcp.Conn
 }
 
@@ -90,25 +91,27 @@ type shard struct {
 	requests map[Flow]*Request // that wait for a verdict
 	patience patience
 
-	orphans  int // connections that their users have closed and that are not over
-	dirty    []uint32
-	thirsty  []uint32 // those that found no memory for what they wrote
-	pass     []uint32
-	frags    *ip.Reassembler
-	present  presence
-	inbox    inbox
-	over     chan struct{} // closed when run has returned
-	stopping atomic.Bool
-	forwards atomic.Int32 // packets on their way here from other shards
-	counters Counters
-	flow     Flow // the one being worked on, for the tracer
-	temp     tcp.Conn
-	out      tcp.Out
-	packet   link.Packet
-	header   [ip.HeaderLen + tcp.MaxHeaderLen]byte
-	scratch  [1500]byte
-	icmpRate rate
-	port     uint32 // where the search for a free port begins
+	orphans             int // connections that their users have closed and that are not over
+	dirty               []uint32
+	thirst              thirst
+	hand                uint32 // the connection at which giveWay has stopped
+	pass                []uint32
+	frags               *ip.Reassembler
+	present             presence
+	inbox               inbox
+	over                chan struct{} // closed when run has returned
+	stopping            atomic.Bool
+	forwards            atomic.Int32 // packets on their way here from other shards
+	forwardBytes        atomic.Int64 // and their bytes
+	counters            Counters
+	flow                Flow // the one being worked on, for the tracer
+	temp                tcp.Conn
+	out                 tcp.Out
+	packet              link.Packet
+	header              [ip.HeaderLen + tcp.MaxHeaderLen]byte
+	scratch             [1500]byte
+	errorRate, pingRate rate
+	port                uint32 // where the search for a free port begins
 }
 
 const fragmentTimeout = 30 * mono.Second
@@ -197,8 +200,9 @@ func (s *shard) turn() (next mono.Time, err error) {
 	}
 	s.expire()
 	s.inbox.drain()
+	s.giveWay()
 	s.quench()
-	if more := s.emit(); more || s.batch.Room() == nil || len(s.thirsty) > 0 && s.env.Memory.Free() {
+	if more := s.emit(); more || s.batch.Room() == nil || s.thirst.live > 0 && s.env.Memory.Free() {
 		return s.now, nil
 	}
 	return s.deadline(), nil
@@ -216,23 +220,6 @@ func (s *shard) expire() {
 	s.expireRequests()
 	if d := s.frags.Deadline(); d != 0 && mono.Time(d) <= s.now {
 		s.frags.Expire(int64(s.now))
-	}
-}
-
-// quench tells those who found no memory to write to that there may be some again.
-func (s *shard) quench() {
-	if len(s.thirsty) == 0 || !s.env.Memory.Free() {
-		return
-	}
-	list := s.thirsty
-	s.thirsty = nil
-	for _, i := range list {
-		if rec := s.conns.at(i); rec.thirsty {
-			rec.thirsty = false
-			s.flow = rec.flow
-			rec.tcp.SpaceAgain()
-			s.settle(i)
-		}
 	}
 }
 

@@ -13,11 +13,22 @@ type sources struct {
 	key  tcp.Secret
 	half [1 << 13]atomic.Int32
 	wait [1 << 13]atomic.Int32
+	open [1 << 13]atomic.Int32
 }
 
-func (c *sources) place(l *Listener, a ip.Addr) uint64 {
-	return c.key.Hash(&Flow{Remote: a, LocalPort: l.id}) % uint64(len(c.half))
+// place is where a listener's connections of one address are counted.
+func (c *sources) place(listener uint16, a ip.Addr) uint64 {
+	return c.key.Hash(&Flow{Remote: a, LocalPort: listener}) % uint64(len(c.half))
 }
 
-func (c *sources) halfOpen(l *Listener, a ip.Addr) *atomic.Int32 { return &c.half[c.place(l, a)] }
-func (c *sources) backlog(l *Listener, a ip.Addr) *atomic.Int32  { return &c.wait[c.place(l, a)] }
+func (c *sources) halfOpen(listener uint16, a ip.Addr) *atomic.Int32 {
+	return &c.half[c.place(listener, a)]
+}
+
+func (c *sources) backlog(listener uint16, a ip.Addr) *atomic.Int32 {
+	return &c.wait[c.place(listener, a)]
+}
+
+func (c *sources) connections(listener uint16, a ip.Addr) *atomic.Int32 {
+	return &c.open[c.place(listener, a)]
+}

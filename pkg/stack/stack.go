@@ -60,18 +60,21 @@ type Route struct {
 
 // Limits bound what outsiders can make the stack keep. Zero fields take the defaults.
 type Limits struct {
-	HalfOpen  int // connections in SYN-RECEIVED, beyond which SYNs get cookies (all, if negative); 4,096
-	TimeWait  int // connections in TIME-WAIT, the oldest go first; 1,048,576
-	Orphans   int // connections that their users have closed and that are not over; beyond it they are reset; 262,144
-	Memory    int // bytes of send and receive rings; 1 GiB
-	Fragments int // bytes of incomplete datagrams; 4 MiB
+	// Connections past the handshake, by listeners and by us, that have not reached TIME-WAIT; 16,777,216. Beyond it the last
+	// ACKs of handshakes are not taken, and Dial fails with ErrNoCapacity.
+	Connections int
+	HalfOpen    int // connections in SYN-RECEIVED, beyond which SYNs get cookies (all, if negative); 4,096
+	TimeWait    int // connections in TIME-WAIT, the oldest go first; 1,048,576
+	Orphans     int // connections that their users have closed and that are not over; beyond it they are reset; 262,144
+	Memory      int // bytes of send and receive rings; 1 GiB
+	Fragments   int // bytes of incomplete datagrams; 4 MiB
 }
 
 func (l *Limits) setDefaults() {
 	for _, d := range []struct {
 		v *int
 		n int
-	}{{&l.HalfOpen, 4096}, {&l.TimeWait, 1 << 20}, {&l.Orphans, 1 << 18}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}} {
+	}{{&l.Connections, 1 << 24}, {&l.HalfOpen, 4096}, {&l.TimeWait, 1 << 20}, {&l.Orphans, 1 << 18}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}} {
 		if *d.v == 0 {
 			*d.v = d.n
 		}
@@ -97,6 +100,7 @@ type Stack struct {
 	mu        sync.Mutex // of whoever changes listeners or profiles, never of a shard
 	sources   *sources
 	cookieJar cookieJar
+	conns     atomic.Int64 // Limits.Connections
 	halfOpen  atomic.Int64
 	cookies   atomic.Int64 // when the last SYN cookie was sent, as a mono.Time
 	nextShard atomic.Uint32
