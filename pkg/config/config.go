@@ -63,6 +63,7 @@ type TCP struct {
 	Timestamps        bool          `yaml:"timestamps"`
 	WindowScale       bool          `yaml:"window_scale"`
 	SACK              bool          `yaml:"sack"`
+	MSS               uint16        `yaml:"mss"` // bytes; 0: what the device takes
 	TTL               uint8         `yaml:"ttl"`
 	DSCP              uint8         `yaml:"dscp"`
 }

@@ -71,7 +71,7 @@ func TestListenerKeepsWhatIsRight(t *testing.T) {
 // TestListenerChangesEveryKey: any key of the tcp section can be an entry's, and changes that value alone; but the MSL.
 func TestListenerChangesEveryKey(t *testing.T) {
 	other := map[reflect.Type]string{
-		reflect.TypeFor[time.Duration](): "77ms", reflect.TypeFor[Size](): "77KiB", reflect.TypeFor[uint8](): "77",
+		reflect.TypeFor[time.Duration](): "77ms", reflect.TypeFor[Size](): "77KiB", reflect.TypeFor[uint8](): "77", reflect.TypeFor[uint16](): "77",
 		reflect.TypeFor[string](): "other",
 	}
 	section := reflect.TypeFor[TCP]()

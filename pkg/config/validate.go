@@ -106,6 +106,9 @@ func (v *faults) tcp(t *TCP) {
 	within(v, "tcp.retries1", t.Retries1, 1, 255)
 	within(v, "tcp.retries2", t.Retries2, 3, 253)
 	within(v, "tcp.user_timeout", t.UserTimeout, 0, 30*day)
+	if t.MSS != 0 {
+		within(v, "tcp.mss", t.MSS, 48, 65495)
+	}
 	within(v, "tcp.ttl", t.TTL, 1, 255)
 	within(v, "tcp.dscp", t.DSCP, 0, 63)
 	if !slices.Contains(MTUProbings, t.MTUProbing) {
@@ -150,7 +153,7 @@ func (v *faults) routes(list []Route) {
 }
 
 // within adds a fault unless low <= n <= high.
-func within[T int | uint8 | Size | time.Duration](v *faults, key string, n, low, high T) {
+func within[T int | uint8 | uint16 | Size | time.Duration](v *faults, key string, n, low, high T) {
 	if n < low || n > high {
 		v.add(key, "%v is outside %v to %v", n, low, high)
 	}

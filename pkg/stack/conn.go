@@ -136,6 +136,9 @@ func (c Conn) Abort() { c.enter().tcp.Abort(&c.shard.env, c.shard.now) }
 // 6093).
 func (c Conn) Urge(n int) { c.enter().tcp.Urge(n) }
 
+// EndRecord is tcp.Conn.EndRecord.
+func (c Conn) EndRecord() bool { return c.enter().tcp.EndRecord(&c.shard.env) }
+
 // UrgentLeft is how many bytes, of those unread or still to come, the peer has called urgent.
 func (c Conn) UrgentLeft() int { return c.record().tcp.UrgentLeft() }
 

@@ -118,6 +118,7 @@ func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment, repeated bool) {
 		c.advance(x, now, g, g.Ack, &a)
 		a.bytes = g.Ack.Sub(prior)
 		c.snd.una = g.Ack
+		c.snd.small = seq.Max(c.snd.small, g.Ack)
 		c.count.bytesOut += uint64(a.bytes)
 		c.retries = 0
 	}
@@ -151,6 +152,7 @@ func (c *Conn) progress(x *Env, now mono.Time) {
 	if c.snd.una == c.snd.end && c.snd.ring != 0 && !x.Memory.ring(c.snd.ring).shared {
 		x.Memory.detach(&c.snd.ring)
 	}
+	c.forgetMarks(x)
 	c.tuneSend(x)
 	if c.is(factStarved) && c.Space() >= int(c.snd.buf)/3 {
 		c.unset(factStarved)

@@ -77,6 +77,8 @@ type sendSpace struct {
 	dupAcks  uint8
 	recover  seq.Num // where the recovery under way ends (RFC 6582)
 	up       seq.Num // SND.UP, if factUrgentOut
+	small    seq.Num // the end of the last segment that was not full
+	marks    handle  // ends of records that are queued
 	reduced  seq.Num // where the window ends that has been reduced for a mark, if factReduced
 }
 
@@ -231,9 +233,10 @@ type Settings struct {
 	SACK                            bool
 	ECN                             ECN
 	Congestion                      cc.Algorithm
-	Unpaced                         bool  // text is paced only at the rate of an algorithm that has one
-	TTL                             uint8 // time to live of the packets (RFC 9293 MUST-49); 0: 64
-	DSCP                            uint8 // Differentiated Services codepoint of the packets (RFC 2474), 0 to 63
+	MSS                             uint16 // most payload of a segment, both ways, in bytes; 0: what the device takes
+	Unpaced                         bool   // text is paced only at the rate of an algorithm that has one
+	TTL                             uint8  // time to live of the packets (RFC 9293 MUST-49); 0: 64
+	DSCP                            uint8  // Differentiated Services codepoint of the packets (RFC 2474), 0 to 63
 }
 
 // Defaults are Linux's, where it has them.

@@ -69,7 +69,7 @@ func (c *Conn) MakeCookie(k *Secret, f *Flow, now mono.Time) {
 	}
 	mss := mssIndex(c.mtu.most + uint16(c.optionBytes()))
 	iss := k.cookie(f, c.rcv.irs, period(now), mss, bits)
-	c.snd.iss, c.snd.una, c.snd.nxt, c.snd.end, c.snd.recover = iss, iss, iss, iss+1, iss
+	c.snd.iss, c.snd.una, c.snd.nxt, c.snd.end, c.snd.recover, c.snd.small = iss, iss, iss, iss+1, iss, iss
 	if c.is(factTimestamps) {
 		ts := c.timestamp(now)&^cookieTSMask | bits
 		if int32(ts-c.timestamp(now)) > 0 {

@@ -35,7 +35,7 @@
 // Text and FIN on a SYN are not taken, and so sent again by the peer: section 3.10.7.2 would have them queued; text is
 // taken with a cookie that shows who the peer is (RFC 7413). A FIN alone is taken although the window is closed, since it
 // takes no room. The order of the options in a SYN, the 200 ms below which the retransmission time-out does not fall, the
-// 40 ms of the delayed acknowledgment, one acknowledgment for a superframe, the smallest MSS of 48 and the limit of one
+// 40 ms of the delayed acknowledgment, one acknowledgment for a superframe, Nagle's algorithm in Minshall's form, the smallest MSS of 48 and the limit of one
 // challenge ACK in 500 ms are Linux's, and so is the tick of the timestamp clock by which a segment may be older than the
 // last before PAWS drops it.
 //

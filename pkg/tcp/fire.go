@@ -106,6 +106,7 @@ func (c *Conn) release(x *Env) {
 	c.signal(Ended)
 	x.Memory.freeHoles(&c.rcv.holes)
 	x.Memory.freeFlight(&c.snd.flight)
+	x.Memory.freeMarks(&c.snd.marks)
 	x.Memory.detach(&c.snd.ring)
 }
 
@@ -113,6 +114,7 @@ func (c *Conn) release(x *Env) {
 func (c *Conn) Free(x *Env) {
 	x.Memory.freeHoles(&c.rcv.holes)
 	x.Memory.freeFlight(&c.snd.flight)
+	x.Memory.freeMarks(&c.snd.marks)
 	x.Memory.detach(&c.snd.ring)
 	x.Memory.detach(&c.rcv.ring)
 }

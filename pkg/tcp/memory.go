@@ -26,8 +26,9 @@ type Memory struct {
 	rings   []ring
 	holes   []holes
 	flights []flight
+	marks   [][]seq.Num
 	// freed handles, to be used again.
-	freeRings, freeHoleLists, freeFlights []handle
+	freeRings, freeHoleLists, freeFlights, freeMarkLists []handle
 	// spare buffers by the logarithm of their size.
 	spare      [maxRingLog + 1][][]byte
 	spareBytes int
@@ -62,7 +63,7 @@ func (r *ring) put(s seq.Num, p []byte) {
 
 // NewMemory returns an empty Memory.
 func NewMemory(limit int) *Memory {
-	return &Memory{Limit: limit, rings: make([]ring, 1), holes: make([]holes, 1), flights: make([]flight, 1)}
+	return &Memory{Limit: limit, rings: make([]ring, 1), holes: make([]holes, 1), flights: make([]flight, 1), marks: make([][]seq.Num, 1)}
 }
 
 // Free reports that there is room for another ring, of the least size.

@@ -109,7 +109,7 @@ func (c *Conn) probeSize(now mono.Time, queued, wnd uint32) uint32 {
 		size = uint32(m.high)
 	}
 	need := size + mtuReserve*uint32(c.snd.mss)
-	if c.cw.Cwnd < mtuWindow*uint32(c.snd.mss) || queued < need || wnd < need || c.is(factUrgentOut) {
+	if c.cw.Cwnd < mtuWindow*uint32(c.snd.mss) || queued < need || wnd < need || c.is(factUrgentOut) || c.snd.marks != 0 {
 		return 0
 	}
 	return size

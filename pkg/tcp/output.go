@@ -182,6 +182,9 @@ func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin boo
 	x.Memory.makeRoom(f)
 	f.push(c.snd.una, s)
 	x.Memory.weigh(f)
+	if n%uint32(c.snd.mss) != 0 {
+		c.snd.small = at.Add(n)
+	}
 	c.snd.nxt = s.end
 	if c.is(factRecovery) {
 		c.episode.out += n
@@ -196,13 +199,13 @@ func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin boo
 func (c *Conn) sendProbe(x *Env, now mono.Time, o *Out) bool {
 	most := min(max(1, c.snd.wnd), uint32(c.snd.mss))
 	if out := c.outstanding(); out > 0 {
-		c.again(x, now, o, c.snd.una, min(out, most))
+		c.again(x, now, o, c.snd.una, min(out, most, c.record(x, c.snd.una)))
 		return true
 	}
 	if c.snd.end.Less(c.snd.nxt) || c.snd.end == c.snd.nxt && !c.is(factFinQueued) {
 		return false
 	}
-	n := min(most, c.snd.end.Sub(c.snd.nxt))
+	n := min(most, c.snd.end.Sub(c.snd.nxt), c.record(x, c.snd.nxt))
 	c.sendNew(x, now, o, n, n == 0)
 	return true
 }
@@ -220,10 +223,11 @@ func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
 	} else if pipe < c.cw.Cwnd/2 {
 		c.unset(factLimited)
 	}
+	record := c.record(x, c.snd.nxt)
 	most := c.frame(x)
-	n = min(queued, wnd, cwnd, most)
+	n = min(queued, wnd, cwnd, most, record)
 	fin = n == queued && c.is(factFinQueued) && wnd > n
-	last := n == queued && (fin || !c.is(factCork) && (flight == 0 || c.is(factNoDelay)))
+	last := n == queued && (fin || !c.is(factCork) && (!c.snd.una.Less(c.snd.small) || c.is(factNoDelay))) || n == record && n < queued
 	if !c.worthSending(n, queued, flight, most, last) {
 		return 0, fin && n == 0
 	}
@@ -234,8 +238,8 @@ func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
 	return n, fin
 }
 
-// worthSending is the sender's silly window avoidance (section 3.8.6.2.1) with Nagle's algorithm (section 3.7.4), and
-// patience with a small piece of a large amount: acknowledgments on their way will make it a superframe. last tells that
+// worthSending is the sender's silly window avoidance (section 3.8.6.2.1) with Nagle's algorithm (section 3.7.4), in the
+// form that Minshall gave it and Linux has: a small segment waits only while another small one is out. And it is patience with a small piece of a large amount: acknowledgments on their way will make it a superframe. last tells that
 // n is all there is, and that nothing is to be waited for.
 func (c *Conn) worthSending(n, queued, flight, most uint32, last bool) bool {
 	mss := uint32(c.snd.mss)
@@ -281,7 +285,7 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 	if n > 0 {
 		r := x.Memory.ring(c.snd.ring)
 		o.Body[0], o.Body[1] = r.slices(at, int(n))
-		if at.Add(n) == c.snd.end {
+		if at.Add(n) == c.snd.end || c.record(x, at) == n {
 			flags |= PSH
 		}
 		if n > uint32(c.snd.mss) {

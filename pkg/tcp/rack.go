@@ -8,12 +8,12 @@ import (
 // rack is what RACK-TLP (RFC 8985) keeps of a connection.
 type rack struct {
 	at         mono.Time     // RACK.xmit_ts: when the most recently sent segment of those delivered was sent
-	end        seq.Num       // RACK.end_seq
 	rtt        mono.Duration // RACK.rtt
+	late       mono.Duration // by how much segments that were thought lost came after all
+	end        seq.Num       // RACK.end_seq
 	fack       seq.Num       // RACK.fack: the highest sequence number delivered
 	dsackRound seq.Num       // RACK.dsack_round
 	probe      seq.Num       // TLP.end_seq, if factProbing
-	late       mono.Duration // by how much segments that were thought lost came after all
 	mult       uint8         // RACK.reo_wnd_mult, less 1
 	persist    uint8         // RACK.reo_wnd_persist
 }

@@ -31,7 +31,7 @@ func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
 	if !from.Less(edge) {
 		return false // the peer has taken back the window that it was sent into
 	}
-	n := min(f.live()[i].end.Sub(from), c.frame(x), edge.Sub(from))
+	n := min(f.live()[i].end.Sub(from), c.frame(x), edge.Sub(from), c.record(x, from))
 	if n > room {
 		n = room / mss * mss
 	}
@@ -81,11 +81,14 @@ func (c *Conn) sendTail(x *Env, now mono.Time, o *Out) bool {
 	mss := uint32(c.snd.mss)
 	wnd := c.snd.wnd - min(c.snd.wnd, c.outstanding())
 	if c.snd.nxt.Less(c.snd.end) && wnd >= min(mss, c.snd.end.Sub(c.snd.nxt)) {
-		c.sendNew(x, now, o, min(mss, c.snd.end.Sub(c.snd.nxt)), false)
+		c.sendNew(x, now, o, min(mss, c.snd.end.Sub(c.snd.nxt), c.record(x, c.snd.nxt)), false)
 	} else if c.snd.flight != 0 {
-		n := min(mss, c.outstanding())
+		from := c.snd.nxt - seq.Num(min(mss, c.outstanding()))
+		for n := c.record(x, from); n < c.snd.nxt.Sub(from); n = c.record(x, from) {
+			from = from.Add(n)
+		}
 		c.set(factProbeAgain)
-		c.again(x, now, o, c.snd.nxt-seq.Num(n), n)
+		c.again(x, now, o, from, c.snd.nxt.Sub(from))
 	} else {
 		return false
 	}

@@ -211,6 +211,7 @@ func (s *sendSpace) fields(k *codec) {
 	word(k, &s.dupAcks)
 	word(k, &s.recover)
 	word(k, &s.up)
+	word(k, &s.small)
 	word(k, &s.reduced)
 }
 
@@ -243,6 +244,7 @@ func (c *Conn) attachments(x *Env, k *codec) {
 	}
 	k.holes(x, &c.rcv.holes, r)
 	k.flight(x, &c.snd.flight)
+	k.marks(x, &c.snd.marks)
 }
 
 // ring writes or reads the size of a ring, as a logarithm; 0 is none.
@@ -311,6 +313,25 @@ func (k *codec) flight(x *Env, h *handle) {
 	word(k, &f.lost)
 	for i := range f.live() {
 		f.live()[i].fields(k)
+	}
+}
+
+// marks writes or reads the ends of records.
+func (k *codec) marks(x *Env, h *handle) {
+	n := uint16(len(x.Memory.marks[*h]))
+	if word(k, &n); n == 0 || k.err != nil {
+		return
+	}
+	if n > maxMarks {
+		k.err = errSnapshot
+		return
+	}
+	list := x.Memory.marksOf(h)
+	if k.reading {
+		*list = make([]seq.Num, n)
+	}
+	for i := range *list {
+		word(k, &(*list)[i])
 	}
 }
 

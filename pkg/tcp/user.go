@@ -31,10 +31,12 @@ func (c *Conn) begin(x *Env, now mono.Time, o Open, from fsm.State) {
 	s := &x.Settings[o.Profile]
 	*c = Conn{state: from, profile: o.Profile, heard: now, dscp: s.DSCP}
 	c.snd.iss, c.snd.una, c.snd.nxt = o.ISS, o.ISS, o.ISS
-	c.snd.end, c.snd.recover = o.ISS+1, o.ISS
+	c.snd.end, c.snd.recover, c.snd.small = o.ISS+1, o.ISS, o.ISS
 	mss := uint16(x.MTU - 40)
-	if o.MSS != 0 {
-		mss = min(mss, o.MSS)
+	for _, most := range [...]uint16{o.MSS, s.MSS} {
+		if most != 0 {
+			mss = min(mss, most)
+		}
 	}
 	c.snd.buf, c.snd.frame, c.snd.mss = uint32(s.SendBuffer), o.Superframe, mss
 	c.rcv.buf, c.rcv.mss, c.rcv.quick = uint32(s.ReceiveBuffer), mss, quickACKs

@@ -85,9 +85,8 @@ func TestDialBeyondTheLimit(t *testing.T) {
 
 // hoarders are connections whose peers close their windows on text that fills all of b's memory.
 func hoarders(t *testing.T, memory, n int) *pair {
-	small := tcp.Defaults()
-	small.ReceiveBuffer, small.ReceiveBufferMax = 4096, 0
-	p := newPair(t, HostOptions{TCP: &small}, HostOptions{Limits: stack.Limits{Memory: memory}})
+	small := settings(func(s *tcp.Settings) { s.ReceiveBuffer, s.ReceiveBufferMax = 4096, 0 })
+	p := newPair(t, small, HostOptions{Limits: stack.Limits{Memory: memory}})
 	p.l.Accept = func(u *User) { u.Write(1 << 20) }
 	for range n {
 		p.a.Dial(p.b, 80, 0).Paused = true

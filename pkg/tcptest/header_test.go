@@ -11,9 +11,7 @@ import (
 // Every packet of a connection has the time to live and the codepoint of its settings (MUST-48, MUST-49), and a user may
 // change the codepoint as he goes (SHLD-21); it is handed to IP as it is (SHLD-22).
 func TestHeaderFields(t *testing.T) {
-	set := tcp.Defaults()
-	set.TTL, set.DSCP = 7, 46
-	p := newPair(t, HostOptions{TCP: &set}, HostOptions{})
+	p := newPair(t, settings(func(s *tcp.Settings) { s.TTL, s.DSCP = 7, 46 }), HostOptions{})
 	type field struct {
 		from      *Host
 		ttl, dscp byte
