@@ -64,7 +64,7 @@ var requirements = []requirement{
 	{"3.6.1", "When a connection is closed actively, it MUST linger in the TIME-WAIT state",
 		in(TimeWait), CloseUnread, stay, 0},
 	{"3.6.1", "or if new data is received after CLOSE is called, its TCP implementation SHOULD send a RST to show that data was lost",
-		in(FinWait1, FinWait2), RcvLateData, Closed, SendRST | Release},
+		in(FinWait1, FinWait2), RcvLateData, Closed, SendRST | SignalReset | Release},
 	{"3.6.1", "an application that has called CLOSE cannot continue to read data from the connection",
 		in(SynSent, SynRcvd, SynRcvdOpen, Established, FinWait1, CloseWait, Closing, LastAck, TimeWait), ReceiveDropped, stay, 0},
 	{"3.6.1", "[nobody will see the FIN that FIN-WAIT-2 waits for: wait with a timer]",

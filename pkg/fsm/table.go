@@ -112,7 +112,7 @@ var table = [numStates][numEvents]cell{
 		FINAcked:       {FinWait2, StartFinWait, "3.10.7.4 fifth"},
 		BadAck:         {FinWait1, ChallengeACK, "RFC 5961 5"},
 		BadAckEarly:    {FinWait1, SendRST, "3.5.2"}, // closed while SYN-RECEIVED
-		RcvLateData:    {Closed, SendRST | Release, "3.6.1"},
+		RcvLateData:    {Closed, SendRST | SignalReset | Release, "3.6.1"},
 		RcvFIN:         {Closing, SendACK | SignalEOF, "3.10.7.4 eighth"},
 		HardError:      {FinWait1, 0, "3.9.2.2"},
 		GaveUp:         {Closed, SignalTimeout | Release, "3.10.8"},
@@ -127,7 +127,7 @@ var table = [numStates][numEvents]cell{
 		BadRST:         {FinWait2, ChallengeACK, "3.10.7.4 second"},
 		BadSYN:         {FinWait2, ChallengeACK, "3.10.7.4 fourth"},
 		BadAck:         {FinWait2, ChallengeACK, "RFC 5961 5"},
-		RcvLateData:    {Closed, SendRST | Release, "3.6.1"},
+		RcvLateData:    {Closed, SendRST | SignalReset | Release, "3.6.1"},
 		RcvFIN:         {TimeWait, SendACK | SignalEOF | StartTimeWait, "3.10.7.4 eighth"},
 		HardError:      {FinWait2, 0, "3.9.2.2"},
 		GaveUp:         {Closed, SignalTimeout | Release, "3.10.8"},

@@ -1,15 +1,22 @@
 package stack
 
-// sweep is how many connections a turn that found no memory looks at, for some that hold it for nothing.
-const sweep = 256
+import "github.com/tcpd-project/tcpd/pkg/mono"
 
-// giveWay takes memory from connections whose peers have let them wait for long, if something has found none: so that peers
-// who close their windows and go on answering probes cannot keep everybody else out (RFC 6429 section 3).
+const (
+	// sweep is how many connections giveWay looks at, and sweepEvery how often it does while memory is scarce, whether or
+	// not anything has found none: when an honest peer does, it should not be too late.
+	sweep      = 256
+	sweepEvery = 100 * mono.Millisecond
+)
+
+// giveWay takes memory from connections whose peers have let them wait for long, if there is little: so that peers who close
+// their windows and go on answering probes cannot keep everybody else out (RFC 6429 section 3).
 func (s *shard) giveWay() {
-	if !s.env.Memory.Short {
+	m := s.env.Memory
+	if !m.Short && (!m.Scarce() || s.now < s.sweepAt) {
 		return
 	}
-	s.env.Memory.Short = false
+	m.Short, s.sweepAt = false, s.now.Add(sweepEvery)
 	for range min(sweep, s.conns.next) {
 		if s.hand++; s.hand >= s.conns.next {
 			s.hand = 1
@@ -19,12 +26,11 @@ func (s *shard) giveWay() {
 			continue
 		}
 		s.flow = rec.flow
-		switch {
-		case rec.tcp.Renege(&s.env, s.now):
+		switch reneged, ended := rec.tcp.GiveWay(&s.env, s.now); {
+		case reneged:
 			s.counters.Reneged++
-		case rec.tcp.Hoards(s.now):
+		case ended:
 			s.counters.MemoryAborted++
-			rec.tcp.GiveWay(&s.env, s.now)
 			s.settle(s.hand)
 		}
 	}

@@ -94,7 +94,8 @@ type shard struct {
 	orphans             int // connections that their users have closed and that are not over
 	dirty               []uint32
 	thirst              thirst
-	hand                uint32 // the connection at which giveWay has stopped
+	sweepAt             mono.Time // no sweep before, unless something has found no memory
+	hand                uint32    // the connection at which giveWay has stopped
 	pass                []uint32
 	frags               *ip.Reassembler
 	present             presence
@@ -234,6 +235,9 @@ func (s *shard) deadline() mono.Time {
 	}
 	if len(s.patience) > 0 {
 		d = min(d, s.patience[0].until)
+	}
+	if s.env.Memory.Scarce() {
+		d = min(d, s.sweepAt)
 	}
 	return d
 }

@@ -25,20 +25,26 @@ func (c *Conn) ack(x *Env, now mono.Time, g *Segment) Drop {
 			c.fire(x, now, fsm.Close) // withheld in SYN-RECEIVED (section 3.10.4)
 		}
 	}
-	switch {
-	case c.snd.nxt.Less(g.Ack):
+	if !c.credible(g) {
 		c.fire(x, now, fsm.BadAck)
-		return DropFutureACK
-	case g.Ack.Less(c.snd.una - seq.Num(c.snd.maxWnd)): // RFC 5961 section 5
-		c.fire(x, now, fsm.BadAck)
+		if c.snd.nxt.Less(g.Ack) {
+			return DropFutureACK
+		}
 		return DropOldACK
-	case g.Ack.Less(c.snd.una):
+	}
+	if g.Ack.Less(c.snd.una) {
 		return DropNone // an old duplicate: its text may still be new
 	}
 	repeated := g.Ack == c.snd.una && g.Len() == 0 && c.sameWindow(g) && c.outstanding() > 0
 	c.updateWindow(x, g)
 	c.acknowledged(x, now, g, repeated)
 	return DropNone
+}
+
+// credible reports that the segment's ACK is of something that was sent, and not long ago (RFC 5961 section 5). Whoever
+// guesses a number in the window does not know this one, too: nothing else that his segment says is to be believed either.
+func (c *Conn) credible(g *Segment) bool {
+	return g.Ack.LessEq(c.snd.nxt) && !g.Ack.Less(c.snd.una-seq.Num(c.snd.maxWnd))
 }
 
 // badAckOfSYN answers an ACK that does not cover our SYN while it is outstanding.

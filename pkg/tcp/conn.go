@@ -35,21 +35,21 @@ type Conn struct {
 		offset uint32    // of our clock, in ms
 		at     mono.Time // when recent was set
 	}
-	keep struct { // keep-alive (section 3.8.4); seconds, 0: off
-		idle, interval uint32
-		count          uint8
-	}
-	icmp        ICMPError // the last one that was believed
-	userTimeout uint32    // ms; 0: none
-	finTimeout  uint32    // ms
-	acc         accECN
-	mtu         mtuSearch
-	busy        busy
-	pace        mono.Time // no text before, if it is paced
-	challenge   mono.Time // no challenge ACK before
-	heard       mono.Time // last segment taken
-	stalled     mono.Time // since when the peer has made no progress, while the retransmission timer runs
-	count       counts
+	keepIdle     uint32 // keep-alive (section 3.8.4); seconds, 0: off
+	keepInterval uint32 // seconds
+	keepCount    uint8
+	icmp         ICMPError // the last one that was believed
+	acc          accECN
+	userTimeout  uint32 // ms; 0: none
+	finTimeout   uint32 // ms
+	way          way
+	mtu          mtuSearch
+	busy         busy
+	pace         mono.Time // no text before, if it is paced
+	challenge    mono.Time // no challenge ACK before
+	heard        mono.Time // last segment taken
+	stalled      mono.Time // since when the peer has made no progress, while the retransmission timer runs
+	count        counts
 }
 
 // sendSpace is the send sequence space:
@@ -77,6 +77,8 @@ type sendSpace struct {
 	dupAcks  uint8
 	recover  seq.Num // where the recovery under way ends (RFC 6582)
 	up       seq.Num // SND.UP, if factUrgentOut
+	used     uint32  // the most in flight up to round, bytes
+	round    seq.Num
 	small    seq.Num // the end of the last segment that was not full
 	marks    handle  // ends of records that are queued
 	reduced  seq.Num // where the window ends that has been reduced for a mark, if factReduced
@@ -100,6 +102,7 @@ type receiveSpace struct {
 	buf    uint32  // most text kept, bytes
 	ring   handle
 	holes  handle  // text out of order
+	textAt uint32  // when text was last taken, ms of the monotonic clock
 	up     seq.Num // RCV.UP, if factUrgentIn
 	dup    Block   // text that came twice, to be reported, if factDSACK
 	mss    uint16  // payload bytes of a full segment of the peer's

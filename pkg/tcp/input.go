@@ -143,10 +143,12 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 	if g.Flags&ACK == 0 {
 		return DropNoACK
 	}
-	c.noteTimestamp(now, g)
-	c.alive(x, now)
-	c.takeUserTimeout(x, &g.Options)
-	c.ecnMarked(g)
+	if c.credible(g) {
+		c.noteTimestamp(now, g)
+		c.alive(x, now)
+		c.takeUserTimeout(x, &g.Options)
+		c.ecnMarked(g)
+	}
 	flight := c.outstanding()
 	if d := c.ack(x, now, g); d != DropNone || c.is(factReleased) {
 		return d

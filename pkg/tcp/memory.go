@@ -66,6 +66,9 @@ func NewMemory(limit int) *Memory {
 	return &Memory{Limit: limit, rings: make([]ring, 1), holes: make([]holes, 1), flights: make([]flight, 1), marks: make([][]seq.Num, 1)}
 }
 
+// Scarce reports that little is left, for the smallest rings alone.
+func (m *Memory) Scarce() bool { return m.Limit > 0 && m.InUse > m.Limit-m.Limit/16 }
+
 // Free reports that there is room for another ring, of the least size.
 func (m *Memory) Free() bool { return m.Limit == 0 || m.InUse+1<<minRingLog <= m.Limit }
 

@@ -43,7 +43,7 @@ func (c *Conn) SetDSCP(codepoint uint8) { c.dscp = codepoint & 63 }
 // Times are rounded up to seconds; idle 0 turns it off.
 func (c *Conn) SetKeepAlive(x *Env, now mono.Time, idle, interval mono.Duration, count uint8) {
 	seconds := func(d mono.Duration) uint32 { return uint32((d + mono.Second - 1) / mono.Second) }
-	c.keep.idle, c.keep.interval, c.keep.count = seconds(idle), seconds(interval), count
+	c.keepIdle, c.keepInterval, c.keepCount = seconds(idle), seconds(interval), count
 	if c.is(factSynAcked) {
 		c.armKeepAlive(x, now)
 	}

@@ -24,7 +24,7 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 	*o = c.blank(x)
 	switch {
 	case c.is(factSendRST):
-		c.outRST(o)
+		c.outRST(now, o)
 		return true
 	case c.is(factReleased):
 		return false
@@ -72,12 +72,13 @@ func (c *Conn) ackSeq() seq.Num {
 	return seq.Max(c.snd.una, edge)
 }
 
-func (c *Conn) outRST(o *Out) {
+func (c *Conn) outRST(now mono.Time, o *Out) {
 	c.unset(factSendRST)
 	o.Seq, o.Flags = c.ackSeq(), RST
 	if c.is(factSynRcvd) {
 		o.Ack, o.Flags = c.rcv.nxt, RST|ACK
 	}
+	c.stampOptions(now, o) // RFC 7323 section 3.2
 	c.count.segsOut++
 }
 
@@ -122,7 +123,10 @@ func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
 	if c.sendTail(x, now, o) {
 		return true
 	}
-	if n, fin := c.sendable(x); c.lostAndDue(x) || n > 0 || fin {
+	if c.outstanding() == 0 {
+		c.restart(x, now)
+	}
+	if n, fin := c.sendable(x, now); c.lostAndDue(x) || n > 0 || fin {
 		if c.paced(now) {
 			return false
 		}
@@ -174,7 +178,6 @@ func (c *Conn) sendMTUProbe(x *Env, now mono.Time, o *Out, n uint32) {
 func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin bool) {
 	if c.outstanding() == 0 {
 		c.retries, c.stalled = 0, now // keep-alive may have counted here
-		c.restart(x, now)
 	}
 	at := c.snd.nxt
 	c.stamp(now, &s, c.pipe(x), s.end.Sub(at))
@@ -186,6 +189,9 @@ func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin boo
 		c.snd.small = at.Add(n)
 	}
 	c.snd.nxt = s.end
+	if out := c.outstanding(); c.snd.round.LessEq(c.snd.una) || out > c.snd.used {
+		c.snd.used, c.snd.round = out, c.snd.nxt
+	}
 	if c.is(factRecovery) {
 		c.episode.out += n
 	}
@@ -211,7 +217,7 @@ func (c *Conn) sendProbe(x *Env, now mono.Time, o *Out) bool {
 }
 
 // sendable is how much may go out at SND.NXT, in bytes, and whether the FIN may go with it.
-func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
+func (c *Conn) sendable(x *Env, now mono.Time) (n uint32, fin bool) {
 	if c.snd.end.Less(c.snd.nxt) {
 		return 0, false // the FIN is out
 	}
@@ -228,7 +234,7 @@ func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
 	n = min(queued, wnd, cwnd, most, record)
 	fin = n == queued && c.is(factFinQueued) && wnd > n
 	last := n == queued && (fin || !c.is(factCork) && (!c.snd.una.Less(c.snd.small) || c.is(factNoDelay))) || n == record && n < queued
-	if !c.worthSending(n, queued, flight, most, last) {
+	if !c.worthSending(n, queued, flight, most, last, now.Sub(c.lastSent(x))) {
 		return 0, fin && n == 0
 	}
 	if part := n % uint32(c.snd.mss); part != 0 && n > part && !last {
@@ -240,8 +246,8 @@ func (c *Conn) sendable(x *Env) (n uint32, fin bool) {
 
 // worthSending is the sender's silly window avoidance (section 3.8.6.2.1) with Nagle's algorithm (section 3.7.4), in the
 // form that Minshall gave it and Linux has: a small segment waits only while another small one is out. And it is patience with a small piece of a large amount: acknowledgments on their way will make it a superframe. last tells that
-// n is all there is, and that nothing is to be waited for.
-func (c *Conn) worthSending(n, queued, flight, most uint32, last bool) bool {
+// n is all there is, and that nothing is to be waited for; silent is for how long nothing has been sent.
+func (c *Conn) worthSending(n, queued, flight, most uint32, last bool, silent mono.Duration) bool {
 	mss := uint32(c.snd.mss)
 	switch {
 	case n == 0:
@@ -251,9 +257,22 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, last bool) bool {
 	case n < mss:
 		return flight == 0 && n >= c.snd.maxWnd/2 && !c.is(factCork)
 	case n < queued && n < min(most, c.cw.Cwnd/4, c.snd.maxWnd/4):
-		return flight < 2*mss || c.any(factRecovery|factLoss)
+		return flight < 2*mss || c.any(factRecovery|factLoss) || silent >= patience
 	}
 	return true
+}
+
+// patience is how long after the last sending a small piece waits for more: who sends less often gets acknowledgments as
+// seldom.
+const patience = mono.Millisecond
+
+// lastSent is when the last of what is outstanding was sent; 0: nothing is.
+func (c *Conn) lastSent(x *Env) mono.Time {
+	if c.snd.flight == 0 {
+		return 0
+	}
+	live := x.Memory.flights[c.snd.flight].live()
+	return live[len(live)-1].at
 }
 
 // frame is the most text for one superframe, a whole number of segments.
@@ -290,6 +309,7 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 		}
 		if n > uint32(c.snd.mss) {
 			o.GSOSize = c.snd.mss
+			flags |= PSH // its last segment ends a burst: the receiver need not wait for more to join it
 		}
 	}
 	if fin {
@@ -297,7 +317,9 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 	}
 	c.spend(now, n)
 	c.put(x, now, o, at, flags)
-	c.rcv.quick = 0 // a conversation: our text carries the acknowledgments
+	if mono.Duration(clockMS(now)-c.rcv.textAt)*mono.Millisecond < c.Settings(x).DelayedAck {
+		c.rcv.quick = 0 // a conversation: our text carries the acknowledgments
+	}
 	if c.timer[timerRetransmit] == 0 {
 		c.armRetransmit(x, now)
 	}
@@ -308,10 +330,7 @@ func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
 	flags |= c.ecnFlags()
 	o.Seq, o.Ack, o.Flags, o.Window = at, c.rcv.nxt, flags, c.advertise()
 	c.urgentOut(o, at)
-	if c.is(factTimestamps) {
-		o.Options.Has = HasTimestamps
-		o.Options.TSVal, o.Options.TSEcr = c.timestamp(now), c.ts.recent
-	}
+	c.stampOptions(now, o)
 	if c.is(factTellUserTimeout) && len(o.Body[0]) == 0 && c.rcv.holes == 0 && !c.is(factDSACK) { // there is room
 		c.putUserTimeout(x, &o.Options)
 	}
@@ -324,6 +343,14 @@ func (c *Conn) put(x *Env, now mono.Time, o *Out, at seq.Num, flags Flags) {
 	c.blocks(x, &o.Options)
 	c.unset(factDSACK)
 	c.rcv.acks -= min(c.rcv.acks, 1)
+}
+
+// stampOptions puts the timestamps option into a segment, if it was agreed on.
+func (c *Conn) stampOptions(now mono.Time, o *Out) {
+	if c.is(factTimestamps) {
+		o.Options.Has = HasTimestamps
+		o.Options.TSVal, o.Options.TSEcr = c.timestamp(now), c.ts.recent
+	}
 }
 
 // advertise chooses the window field, and notes the right edge that it promises. The edge moves only by a worthwhile

@@ -31,7 +31,14 @@ func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
 	if !from.Less(edge) {
 		return false // the peer has taken back the window that it was sent into
 	}
-	n := min(f.live()[i].end.Sub(from), c.frame(x), edge.Sub(from), c.record(x, from))
+	end := f.live()[i].end
+	for _, s := range f.live()[i+1:] { // small segments go together now
+		if s.fate != lost || end.Sub(from) >= mss {
+			break
+		}
+		end = s.end
+	}
+	n := min(end.Sub(from), c.frame(x), edge.Sub(from), c.record(x, from))
 	if n > room {
 		n = room / mss * mss
 	}
@@ -71,6 +78,15 @@ func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
 	c.transmit(x, now, o, from, n, fin)
 }
 
+// lastSegment is the length of the last segment sent, as far as the scoreboard knows it: in one span full segments come
+// first.
+func (c *Conn) lastSegment(x *Env) uint32 {
+	f := &x.Memory.flights[c.snd.flight]
+	last := len(f.live()) - 1
+	n := f.live()[last].end.Sub(f.start(c.snd.una, last))
+	return (n-1)%uint32(c.snd.mss) + 1
+}
+
 // sendTail sends the tail loss probe: new text if there is any and the peer has room, else the last segment once more
 // (RFC 8985 section 7.3). It may exceed cwnd by a segment.
 func (c *Conn) sendTail(x *Env, now mono.Time, o *Out) bool {
@@ -83,7 +99,7 @@ func (c *Conn) sendTail(x *Env, now mono.Time, o *Out) bool {
 	if c.snd.nxt.Less(c.snd.end) && wnd >= min(mss, c.snd.end.Sub(c.snd.nxt)) {
 		c.sendNew(x, now, o, min(mss, c.snd.end.Sub(c.snd.nxt), c.record(x, c.snd.nxt)), false)
 	} else if c.snd.flight != 0 {
-		from := c.snd.nxt - seq.Num(min(mss, c.outstanding()))
+		from := c.snd.nxt - seq.Num(c.lastSegment(x))
 		for n := c.record(x, from); n < c.snd.nxt.Sub(from); n = c.record(x, from) {
 			from = from.Add(n)
 		}

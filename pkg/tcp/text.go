@@ -18,6 +18,10 @@ func (c *Conn) text(x *Env, now mono.Time, g *Segment) Drop {
 	end := g.Seq.Add(uint32(len(g.Text)))
 	if c.is(factDeaf|factFinQueued) && c.rcv.nxt.Less(end) {
 		c.fire(x, now, fsm.RcvLateData)
+		if c.is(factSendRST) { // at what the peer acknowledges: he may not have our FIN, and takes no other (RFC 5961 section 3)
+			c.unset(factSendRST)
+			c.replyRST(x, g)
+		}
 		return DropAfterClose
 	}
 	if fin && end.LessEq(c.rcv.adv) && !c.is(factFinSeen) {
@@ -77,6 +81,7 @@ func (c *Conn) arrange(x *Env, now mono.Time, g *Segment) Drop {
 func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 	n := uint32(len(g.Text))
 	c.count.bytesIn += uint64(n)
+	c.rcv.textAt = clockMS(now)
 	if c.is(factDeaf) {
 		c.rcv.nxt = c.rcv.nxt.Add(n)
 		c.rcv.read, c.rcv.stored = c.rcv.nxt, c.rcv.nxt

@@ -161,10 +161,10 @@ func (c *Conn) alive(x *Env, now mono.Time) {
 
 // keepAlive is section 3.8.4. The timer is not set back by every segment: it looks when it fires.
 func (c *Conn) keepAlive(x *Env, now mono.Time) {
-	if c.keep.idle == 0 {
+	if c.keepIdle == 0 {
 		return
 	}
-	idle := mono.Duration(c.keep.idle) * mono.Second
+	idle := mono.Duration(c.keepIdle) * mono.Second
 	quiet := now.Sub(c.heard)
 	switch {
 	case quiet < idle:
@@ -180,7 +180,7 @@ func (c *Conn) keepAlive(x *Env, now mono.Time) {
 	}
 	c.retries++
 	c.set(factKeep)
-	c.timer[timerKeepAlive] = now.Add(mono.Duration(c.keep.interval) * mono.Second)
+	c.timer[timerKeepAlive] = now.Add(mono.Duration(c.keepInterval) * mono.Second)
 }
 
 // keepAliveOver reports that a peer quiet for so long is given up: by the user time-out if there is one, else by the
@@ -189,13 +189,13 @@ func (c *Conn) keepAliveOver(quiet mono.Duration) bool {
 	if c.userTimeout != 0 {
 		return c.retries > 0 && quiet >= mono.Duration(c.userTimeout)*mono.Millisecond
 	}
-	return c.retries >= c.keep.count
+	return c.retries >= c.keepCount
 }
 
 func (c *Conn) armKeepAlive(x *Env, now mono.Time) {
 	c.timer[timerKeepAlive] = 0
-	if c.keep.idle != 0 && !c.is(factReleased) && !c.is(factFinAcked|factFinRcvd) {
-		c.timer[timerKeepAlive] = now.Add(mono.Duration(c.keep.idle) * mono.Second)
+	if c.keepIdle != 0 && !c.is(factReleased) && !c.is(factFinAcked|factFinRcvd) {
+		c.timer[timerKeepAlive] = now.Add(mono.Duration(c.keepIdle) * mono.Second)
 	}
 }
 
