@@ -219,6 +219,9 @@ func (c *Conn) blocks(x *Env, o *Options) {
 		return
 	}
 	h := &x.Memory.holes[c.rcv.holes]
+	if b, ok := h.holding(c.rcv.dup.From); ok && c.is(factDSACK) {
+		add(b) // second, so that the first is known for a duplicate (RFC 2883 section 4)
+	}
 	for _, at := range h.recent {
 		if b, ok := h.holding(at); ok {
 			add(b)
