@@ -290,3 +290,23 @@ func TestTimeWaitsEndInOrder(t *testing.T) {
 	}
 	p.over()
 }
+
+// Text for a user who has closed both halves is answered by a RST that the peer takes whether or not he has our FIN, and the
+// user, who holds the connection still, is told (RFC 1122 section 4.2.2.13).
+func TestTextAfterBothHalves(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		p := open(t)
+		p.filter(func(s *sent) bool { return lost && s.Flags&tcp.FIN != 0 })
+		p.c.Do(func(c stack.Conn) { c.CloseRead(); c.CloseWrite() })
+		p.Run(rtt)
+		p.s.Write(100)
+		p.Run(rtt)
+		if p.s.Held || p.s.Events&tcp.Reset == 0 {
+			t.Errorf("FIN lost %v: the peer heard %b", lost, p.s.Events)
+		}
+		if p.c.Held || p.c.Events&(tcp.Reset|tcp.Ended) != tcp.Reset|tcp.Ended {
+			t.Errorf("FIN lost %v: the user heard %b", lost, p.c.Events)
+		}
+		p.over()
+	}
+}

@@ -216,3 +216,22 @@ func TestTimeOutWithHoles(t *testing.T) {
 	}
 	p.end()
 }
+
+// What was sent in small pieces goes together when it is sent again.
+func TestSmallSegmentsGoTogether(t *testing.T) {
+	p := open(t)
+	p.c.Do(func(c stack.Conn) { c.SetNoDelay(true) })
+	silent := true
+	p.filter(func(s *sent) bool { return silent && s.host == p.a })
+	for range 8 {
+		p.c.Write(10)
+		p.Run(ms)
+	}
+	p.sent, silent = nil, false
+	p.Run(second)
+	p.read(0, 80)
+	if n := len(p.lengths(p.a)); n > 2 { // the tail loss probe, and the rest
+		t.Errorf("%d segments for 80 bytes sent again", n)
+	}
+	p.end()
+}

@@ -101,6 +101,24 @@ func TestBlindText(t *testing.T) {
 	})
 }
 
+// What stands in the window but acknowledges nothing that was sent is a guess, and nothing of it is believed: a timestamp far
+// ahead would make PAWS drop all that the true peer sends, and a sign of life keep a dead connection.
+func TestBlindTimestamp(t *testing.T) {
+	roles(t, func(t *testing.T, passive bool) {
+		p := talked(t, passive)
+		g := p.piece(1000, 10)
+		g.Ack = p.ack + 1<<30
+		p.fill(&g)
+		g.Options.TSVal += 1 << 30
+		p.inject(g)
+		p.challenged("a guess with a timestamp far ahead")
+		p.text(1000, 100)
+		if p.user.Read != 1100 {
+			t.Errorf("read %d of the true peer's", p.user.Read)
+		}
+	})
+}
+
 // Section 7: one connection sends one challenge ACK in 500 ms, whatever comes.
 func TestChallengesOfAConnection(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {

@@ -47,8 +47,14 @@ func grown(t *testing.T, passive bool, o HostOptions) (p *pair, from *User, host
 // After a silence longer than the time-out cwnd is the initial one (RFC 5681 section 4.1). A shorter one costs nothing.
 func TestRestartAfterIdle(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
-		for _, idle := range []bool{true, false} {
-			p, from, host := grown(t, passive, HostOptions{})
+		atOnce := settings(func(s *tcp.Settings) { s.Unpaced = true })
+		atOnce.Superframe, atOnce.Checksum = true, true
+		for k := range 4 {
+			idle, o := k%2 == 0, HostOptions{}
+			if k >= 2 {
+				o = atOnce
+			}
+			p, from, host := grown(t, passive, o)
 			before := from.Info()
 			if p.Run(100 * ms); idle {
 				p.Run(150 * ms)
