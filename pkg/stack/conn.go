@@ -103,7 +103,17 @@ func (c Conn) Consume(n int) { c.enter().tcp.Consume(&c.shard.env, n) }
 // Write queues as much of p as there is room for and returns how much; tcp.Writable follows when it was not all.
 func (c Conn) Write(p []byte) int {
 	rec := c.enter()
-	n := rec.tcp.Write(&c.shard.env, p)
+	return c.wrote(rec, p, rec.tcp.Write(&c.shard.env, p))
+}
+
+// WriteMore is tcp.Conn.WriteMore.
+func (c Conn) WriteMore(p []byte) int {
+	rec := c.enter()
+	return c.wrote(rec, p, rec.tcp.WriteMore(&c.shard.env, p))
+}
+
+// wrote notes a writer who has found no memory for any of p.
+func (c Conn) wrote(rec *record, p []byte, n int) int {
 	if n == 0 && len(p) > 0 && rec.tcp.Thirsty() {
 		c.shard.thirst.add(c.index, rec)
 	}

@@ -133,6 +133,7 @@ func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment, repeated bool) {
 		c.imagineSACK(&a, repeated)
 	}
 	if a.new == 0 && a.bytes == 0 && !a.dsack {
+		c.probeDuplicate(g)
 		return
 	}
 	c.judge(x, now, g, &a)

@@ -170,6 +170,7 @@ const (
 	factWaiting         // text has waited ever since the last was sent, for the pace or, if the algorithm has a rate, for cwnd
 	factCloseDue        // Close is withheld until our SYN is acknowledged
 	factCork            // only full segments are sent
+	factMore            // the same, for the user has said that more will be written soon
 	factFastOpen        // our next SYN carries the option (RFC 7413)
 	factEarly           // the user has had the connection since before our SYN was acknowledged
 	factUserTimeout     // the user has set his time-out

@@ -35,9 +35,10 @@
 // Text and FIN on a SYN are not taken, and so sent again by the peer: section 3.10.7.2 would have them queued; text is
 // taken with a cookie that shows who the peer is (RFC 7413). A FIN alone is taken although the window is closed, since it
 // takes no room. The order of the options in a SYN, the 200 ms below which the retransmission time-out does not fall, the
-// 40 ms of the delayed acknowledgment, one acknowledgment for a superframe, Nagle's algorithm in Minshall's form, the smallest MSS of 48 and the limit of one
-// challenge ACK in 500 ms are Linux's, and so is the tick of the timestamp clock by which a segment may be older than the
-// last before PAWS drops it.
+// 40 ms of the delayed acknowledgment, one acknowledgment for a superframe, Nagle's algorithm in Minshall's form, the
+// smallest MSS of 48 and the limit of one challenge ACK in 500 ms are Linux's, and so is the tick of the timestamp clock by
+// which a segment may be older than the last before PAWS drops it. A segment without the timestamps that were agreed on is
+// taken, as Linux takes it (RFC 7323 section 3.2 would have it dropped).
 //
 // RACK's reordering window also takes in how late segments have come that were thought lost, where RFC 8985 knows only of
 // D-SACKs; a D-SACK, or the echo of an older timestamp, for what was sent again shows reordering, too. ICMP soft errors

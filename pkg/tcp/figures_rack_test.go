@@ -167,30 +167,38 @@ func TestTLPSendsNewText(t *testing.T) {
 	s.state("all have come", 3, 2) // congestion avoidance, and no reduction
 }
 
-// RFC 8985 section 7.4: what the ACK of a probe says that sent the last segment again.
+// RFC 8985 section 7.4.2: what ACKs say of a probe that sent the last segment again.
 //
-//	P3 lost, the probe repairs it:    ACK of P3                 a loss: the window is reduced
-//	P3 and the probe have both come:  ACK of P3, D-SACK of P3   no loss
+//	P3 lost, the probe repairs it:    ACK of P3; later, ACK of P4       a loss: the window is reduced
+//	P3 and the probe have both come:  ACK of P3, D-SACK of P3           no loss
+//	P3 is late, the probe comes, too: ACK of P3; then D-SACK of P3      no loss
+//	the peer reports no duplicates:   ACK of P3; then a duplicate of it no loss
 func TestTLPDetectsTheLossItRepairs(t *testing.T) {
-	for _, twice := range []bool{false, true} {
+	for _, c := range []struct {
+		name string
+		acks func(s *sender)
+		loss bool
+	}{
+		{"lost", func(s *sender) { s.ack(4); s.write(1); s.out(); s.ack(5) }, true},
+		{"both at once", func(s *sender) { s.ack(4, [2]int{3, 4}) }, false},
+		{"late", func(s *sender) { s.ack(4); s.ack(4, [2]int{3, 4}) }, false},
+		{"late, no D-SACK", func(s *sender) { s.ack(4); s.ack(4) }, false},
+	} {
 		s := newSender(t, ms, 10, 4)
 		s.want("at first", "0 1 2 3")
 		s.toNext()
 		s.want("the probe", "r3")
 		s.pass(s.rtt)
-		if twice {
-			s.ack(4, [2]int{3, 4})
-		} else {
-			s.ack(4)
-		}
-		if reduced := s.segments(s.c.cw.Ssthresh) < 10; reduced == twice {
-			t.Errorf("arrived twice %v: reduced %v", twice, reduced)
-		}
-		if !twice {
-			s.state("the loss", 5, 5)
-		}
+		c.acks(s)
 		if s.c.is(factProbing) {
-			t.Error("the probe is still thought out")
+			t.Errorf("%s: the probe is still thought out", c.name)
+		}
+		s.write(1)
+		s.out()
+		s.pass(s.rtt)
+		s.ack(int(s.c.snd.nxt-s.c.snd.iss-1) / int(s.c.snd.mss))
+		if reduced := s.segments(s.c.cw.Ssthresh) < 10; reduced != c.loss {
+			t.Errorf("%s: reduced %v", c.name, reduced)
 		}
 	}
 }

@@ -191,6 +191,16 @@ func (m *Memory) weigh(f *flight) {
 	f.room = cap(f.spans)
 }
 
+// resent is how many bytes have been sent again, and are thought to be in flight.
+func (f *flight) resent(una seq.Num) (n int) {
+	for i, s := range f.live() {
+		if s.fate == flying && s.again {
+			n += int(s.end.Sub(f.start(una, i)))
+		}
+	}
+	return n
+}
+
 // flightOf returns the connection's scoreboard, which is attached while anything is in flight.
 func (m *Memory) flightOf(h *handle) *flight {
 	if *h == 0 {

@@ -26,10 +26,11 @@ type Info struct {
 	PacingRate            uint64 // 0: not paced
 	DeliveryRate          uint64 // the last sample, but one that the user held back only if it is higher (draft-ietf-ccwg-bbr section 4.1)
 	InRecovery, InLoss    bool   // in fast recovery; after a time-out
+	Reduced               bool   // for a mark of ECN, not long ago
 	Reordering            bool   // segments have been seen out of order
 	ReorderWindow         mono.Duration
 	Flight                int // sent and not acknowledged
-	Sacked, Lost          int // of these: arrived by SACK, thought lost
+	Sacked, Lost, Resent  int // of these: arrived by SACK, thought lost, sent again and not yet acknowledged
 	SendBuffer, Unsent    int
 	ReceiveBuffer, Unread int
 	OutOfOrder            int // beyond a hole
@@ -38,6 +39,8 @@ type Info struct {
 	UrgentLeft            int
 	UserTimeout           mono.Duration
 	ICMP                  ICMPError // the last one that was believed, unless there was progress after it
+
+	LastText mono.Duration // since text was last taken, to the ms; 0: none has been
 
 	SegmentsIn, SegmentsOut uint64
 	BytesIn, BytesOut       uint64 // text taken in order; text and controls acknowledged by the peer
@@ -61,7 +64,7 @@ func (c *Conn) Info(x *Env, now mono.Time) Info {
 		WindowScale: c.is(factScale), Timestamps: c.is(factTimestamps), SACK: c.is(factSACK), ECN: c.is(factECN), AccurateECN: c.is(factAccECN),
 		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min, RTO: c.rto(x), Backoff: int(c.backoff), Retries: int(c.retries),
 		Congestion: c.Settings(x).Congestion.Name(), Cwnd: int(c.cw.Cwnd), Ssthresh: int(c.cw.Ssthresh), PacingRate: c.pacingRate(),
-		InRecovery: c.is(factRecovery), InLoss: c.is(factLoss), Reordering: c.is(factReordering),
+		InRecovery: c.is(factRecovery), InLoss: c.is(factLoss), Reduced: c.is(factReduced), Reordering: c.is(factReordering),
 		Flight: int(c.outstanding()), SendBuffer: int(c.snd.buf), ReceiveBuffer: int(c.rcv.buf), Unread: int(c.unreadText()),
 		SendWindow: int(c.snd.wnd), ReceiveWindow: int(c.rcv.adv.Sub(c.rcv.nxt)), UrgentLeft: c.UrgentLeft(),
 		UserTimeout: mono.Duration(c.userTimeout) * mono.Millisecond, ICMP: c.icmp,
@@ -72,6 +75,9 @@ func (c *Conn) Info(x *Env, now mono.Time) Info {
 	}
 	i.WindowLimited, i.BufferLimited = c.busy.sum(waitingReceive, now), c.busy.sum(waitingSend, now)
 	i.Busy = c.busy.sum(waitingNetwork, now) + i.WindowLimited + i.BufferLimited
+	if c.count.bytesIn > 0 {
+		i.LastText = mono.Duration(clockMS(now)-c.rcv.textAt) * mono.Millisecond
+	}
 	if c.rate.interval > 0 {
 		i.DeliveryRate = uint64(c.rate.sampled) * uint64(mono.Second) / uint64(c.rate.interval)
 	}
@@ -81,6 +87,7 @@ func (c *Conn) Info(x *Env, now mono.Time) Info {
 	if c.snd.flight != 0 {
 		f := &x.Memory.flights[c.snd.flight]
 		i.Sacked, i.Lost, i.ReorderWindow = int(f.sacked), int(f.lost), c.reorderWindow(f)
+		i.Resent = f.resent(c.snd.una)
 	}
 	if c.rcv.holes != 0 {
 		i.OutOfOrder = x.Memory.holes[c.rcv.holes].bytes()

@@ -233,7 +233,7 @@ func (c *Conn) sendable(x *Env, now mono.Time) (n uint32, fin bool) {
 	most := c.frame(x)
 	n = min(queued, wnd, cwnd, most, record)
 	fin = n == queued && c.is(factFinQueued) && wnd > n
-	last := n == queued && (fin || !c.is(factCork) && (!c.snd.una.Less(c.snd.small) || c.is(factNoDelay))) || n == record && n < queued
+	last := n == queued && (fin || !c.any(factCork|factMore) && (!c.snd.una.Less(c.snd.small) || c.is(factNoDelay))) || n == record && n < queued
 	if !c.worthSending(n, queued, flight, most, last, now.Sub(c.lastSent(x))) {
 		return 0, fin && n == 0
 	}
@@ -255,7 +255,7 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, last bool, silent mo
 	case last:
 		return true
 	case n < mss:
-		return flight == 0 && n >= c.snd.maxWnd/2 && !c.is(factCork)
+		return flight == 0 && n >= c.snd.maxWnd/2 && !c.any(factCork|factMore)
 	case n < queued && n < min(most, c.cw.Cwnd/4, c.snd.maxWnd/4):
 		return flight < 2*mss || c.any(factRecovery|factLoss) || silent >= patience
 	}
@@ -304,7 +304,7 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 	if n > 0 {
 		r := x.Memory.ring(c.snd.ring)
 		o.Body[0], o.Body[1] = r.slices(at, int(n))
-		if at.Add(n) == c.snd.end || c.record(x, at) == n {
+		if at.Add(n) == c.snd.end && !c.is(factMore) || c.record(x, at) == n {
 			flags |= PSH
 		}
 		if n > uint32(c.snd.mss) {

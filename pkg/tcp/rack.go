@@ -163,17 +163,25 @@ func (c *Conn) tailProbe(x *Env, now mono.Time) {
 	c.armRetransmit(x, now) // section 7.3: the RTO starts again
 }
 
-// probeAcked is section 7.4: what an acknowledgment says of a tail loss probe. A probe that repaired a loss counts as
-// a loss.
+// probeAcked is section 7.4.2: what an acknowledgment says of a tail loss probe. A probe that repaired a loss counts as a
+// loss; whether one did is known when a duplicate of it is reported, or when something beyond it is acknowledged.
 func (c *Conn) probeAcked(x *Env, now mono.Time, g *Segment, a *acked) {
 	if !c.is(factProbing) || g.Ack.Less(c.rack.probe) {
 		return
 	}
-	c.unset(factProbing)
-	if !c.is(factProbeAgain) || a.dsack {
-		return // new data, or both the original and the probe have come
-	}
-	if c.rack.probe.Less(g.Ack) || a.bytes > 0 {
+	switch {
+	case !c.is(factProbeAgain) || a.dsack:
+		c.unset(factProbing) // new data, or both the original and the probe have come
+	case c.rack.probe.Less(g.Ack):
+		c.unset(factProbing)
 		c.reduceForProbe(x, now)
+	}
+}
+
+// probeDuplicate is the fourth case of section 7.4.2: a duplicate ACK that selects nothing, from a peer who does not report
+// duplicates otherwise.
+func (c *Conn) probeDuplicate(g *Segment) {
+	if c.is(factProbing|factProbeAgain) && g.Ack == c.rack.probe && g.Options.Blocks == 0 && g.Len() == 0 {
+		c.unset(factProbing)
 	}
 }

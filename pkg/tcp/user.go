@@ -145,6 +145,7 @@ func (c *Conn) Space() int {
 // Write queues as much of p as there is room for and returns how much that is. Where it is less than all, Writable
 // will be signalled.
 func (c *Conn) Write(x *Env, p []byte) int {
+	c.unset(factMore)
 	n := min(len(p), c.Space())
 	if n < len(p) {
 		c.set(factStarved)
@@ -163,6 +164,14 @@ func (c *Conn) Write(x *Env, p []byte) int {
 	}
 	x.Memory.ring(c.snd.ring).put(c.snd.end, p[:n])
 	c.snd.end = c.snd.end.Add(uint32(n))
+	return n
+}
+
+// WriteMore is Write for text that more will follow soon, before the peer need see it (Linux's MSG_MORE): what is less than a
+// full segment waits for that, as with SetCork.
+func (c *Conn) WriteMore(x *Env, p []byte) int {
+	n := c.Write(x, p)
+	c.set(factMore)
 	return n
 }
 

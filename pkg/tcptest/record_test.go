@@ -76,6 +76,31 @@ func TestNagleOfLargeWrites(t *testing.T) {
 	p.end()
 }
 
+// Of text that more is to follow only full segments go, without PSH, and the rest goes with what follows.
+func TestWriteMore(t *testing.T) {
+	p := open(t)
+	p.c.Do(func(c stack.Conn) {
+		c.SetNoDelay(true)
+		text := make([]byte, 1500)
+		whole := newPattern(p.c.flow, 0)
+		whole.fill(text)
+		p.c.Wrote += uint64(c.WriteMore(text))
+		p.c.want, p.c.out.at = p.c.Wrote, p.c.Wrote
+	})
+	p.Run(10 * ms)
+	if got := p.lengths(p.a); !slices.Equal(got, []int{1448}) || p.sent[0].Flags&tcp.PSH != 0 {
+		t.Errorf("at first: %v, %v", got, p.sent[0].Flags)
+	}
+	p.c.Write(100)
+	p.Run(10 * ms)
+	if got := p.lengths(p.a); !slices.Equal(got, []int{1448, 152}) {
+		t.Errorf("then: %v", got)
+	}
+	p.Run(second)
+	p.read(0, 1600)
+	p.end()
+}
+
 // Settings.MSS is offered, and bounds what is sent, whatever the peer takes.
 func TestMSSOfSettings(t *testing.T) {
 	p := open(t, settings(func(s *tcp.Settings) { s.MSS = 1000 }), HostOptions{})
