@@ -28,7 +28,7 @@ func newRun() *cobra.Command {
 	}
 	f := newFlags(cmd.Flags(), &defaults)
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file`")
-	cmd.Flags().IntVar(&f.queues, "queues", defaults.Queues, "`number` of the device's queues; 0 is one for each CPU, at most 8")
+	cmd.Flags().IntVar(&f.queues, "queues", defaults.Queues, "`number` of the device's queues; 0 is one for two CPUs, at most 8")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		c, err := loadConfig(file, f)
 		if err != nil {

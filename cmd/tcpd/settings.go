@@ -63,13 +63,15 @@ func limits(c *config.Limits) stack.Limits {
 	return stack.Limits{Connections: connections, HalfOpen: halfOpen, TimeWait: c.TimeWait, Orphans: c.Orphans, Memory: int(c.Memory), Fragments: int(c.Fragments)}
 }
 
-// mostQueues is how many queues are opened when nobody says.
+// mostQueues is how many queues are opened when nobody says: one for two CPUs, since the kernel's half of each packet's way,
+// and the client's where he is on this machine, want the other. On two CPUs a second queue made connect-request-reset a
+// fifth slower, and honest clients beside 50,000 SYN/s half as fast; it is for bulk, which it may speed up by a quarter.
 const mostQueues = 8
 
 func deviceConfig(c *config.Config, warn func(string)) tun.Config {
 	queues := c.Queues
 	if queues == 0 {
-		queues = min(runtime.GOMAXPROCS(0), mostQueues)
+		queues = min(max(1, runtime.GOMAXPROCS(0)/2), mostQueues)
 	}
 	return tun.Config{
 		Name: c.Device, Host: c.Host, Routes: routes(c), MTU: c.MTU, Queues: queues, Offload: offload(c.Offload), Warn: warn,

@@ -16,7 +16,7 @@ type Config struct {
 	// Addresses are those that tcpd answers for.
 	Addresses []Prefix `yaml:"addresses"`
 	MTU       int      `yaml:"mtu"`    // bytes
-	Queues    int      `yaml:"queues"` // 0: one for each CPU, at most 8
+	Queues    int      `yaml:"queues"` // 0: one for two CPUs, at most 8
 	Offload   string   `yaml:"offload"`
 	Log       Log      `yaml:"log"`
 	TCP       TCP      `yaml:"tcp"`
