@@ -238,6 +238,7 @@ type Settings struct {
 	ECN                             ECN
 	Congestion                      cc.Algorithm
 	MSS                             uint16 // most payload of a segment, both ways, in bytes; 0: what the device takes
+	LeastSuperframe                 uint8  // segments that a superframe may have however slow the connection is (Linux's tcp_min_tso_segs); 2 if less
 	Unpaced                         bool   // text is paced only at the rate of an algorithm that has one
 	TTL                             uint8  // time to live of the packets (RFC 9293 MUST-49); 0: 64
 	DSCP                            uint8  // Differentiated Services codepoint of the packets (RFC 2474), 0 to 63

@@ -234,7 +234,7 @@ func (c *Conn) sendable(x *Env, now mono.Time) (n uint32, fin bool) {
 	n = min(queued, wnd, cwnd, most, record)
 	fin = n == queued && c.is(factFinQueued) && wnd > n
 	last := n == queued && (fin || !c.any(factCork|factMore) && (!c.snd.una.Less(c.snd.small) || c.is(factNoDelay))) || n == record && n < queued
-	if !c.worthSending(n, queued, flight, most, last, now.Sub(c.lastSent(x))) {
+	if !c.worthSending(x, now, n, queued, flight, most, last) {
 		return 0, fin && n == 0
 	}
 	if part := n % uint32(c.snd.mss); part != 0 && n > part && !last {
@@ -245,9 +245,10 @@ func (c *Conn) sendable(x *Env, now mono.Time) (n uint32, fin bool) {
 }
 
 // worthSending is the sender's silly window avoidance (section 3.8.6.2.1) with Nagle's algorithm (section 3.7.4), in the
-// form that Minshall gave it and Linux has: a small segment waits only while another small one is out. And it is patience with a small piece of a large amount: acknowledgments on their way will make it a superframe. last tells that
-// n is all there is, and that nothing is to be waited for; silent is for how long nothing has been sent.
-func (c *Conn) worthSending(n, queued, flight, most uint32, last bool, silent mono.Duration) bool {
+// form that Minshall gave it and Linux has: a small segment waits only while another small one is out. And it is patience
+// with a small piece of a large amount: acknowledgments on their way will make it a superframe. last tells that n is all
+// there is, and that nothing is to be waited for.
+func (c *Conn) worthSending(x *Env, now mono.Time, n, queued, flight, most uint32, last bool) bool {
 	mss := uint32(c.snd.mss)
 	switch {
 	case n == 0:
@@ -257,28 +258,25 @@ func (c *Conn) worthSending(n, queued, flight, most uint32, last bool, silent mo
 	case n < mss:
 		return flight == 0 && n >= c.snd.maxWnd/2 && !c.any(factCork|factMore)
 	case n < queued && n < min(most, c.cw.Cwnd/4, c.snd.maxWnd/4):
-		return flight < 2*mss || c.any(factRecovery|factLoss) || silent >= patience
+		return flight < 2*mss || c.any(factRecovery|factLoss) || !c.moreIsNear(x, now)
 	}
 	return true
 }
 
-// patience is how long after the last sending a small piece waits for more: who sends less often gets acknowledgments as
-// seldom.
-const patience = mono.Millisecond
-
-// lastSent is when the last of what is outstanding was sent; 0: nothing is.
-func (c *Conn) lastSent(x *Env) mono.Time {
+// moreIsNear reports that it pays to wait for the next acknowledgment, as Linux does (tcp_tso_should_defer): something was
+// sent a moment ago, and the oldest of what is outstanding at least half a round trip ago.
+func (c *Conn) moreIsNear(x *Env, now mono.Time) bool {
 	if c.snd.flight == 0 {
-		return 0
+		return false
 	}
 	live := x.Memory.flights[c.snd.flight].live()
-	return live[len(live)-1].at
+	return now.Sub(live[len(live)-1].at) < mono.Millisecond && now.Sub(live[0].at) >= c.rtt.srtt/2
 }
 
 // frame is the most text for one superframe, a whole number of segments.
 func (c *Conn) frame(x *Env) uint32 {
 	mss := uint32(c.snd.mss)
-	most := min(x.Frame-40-c.optionBytes(), int(c.quantum()))
+	most := min(x.Frame-40-c.optionBytes(), int(c.quantum(x)), int(c.cw.Cwnd/2)) // two at least fit cwnd, so that acknowledgments come steadily
 	if c.is(factUrgentOut) || c.ecnSplits() {
 		most = int(mss) // a superframe would repeat what belongs to one segment
 	}

@@ -22,6 +22,11 @@ func (c *Conn) pacingRate() uint64 {
 	if c.rtt.srtt < paceFrom || c.is(factUnpaced) {
 		return 0
 	}
+	return c.windowRate()
+}
+
+// windowRate spreads cwnd over the round trip, as Linux does: twice cwnd in slow start, 1.2 times after it.
+func (c *Conn) windowRate() uint64 {
 	percent := uint64(120)
 	if c.cw.Cwnd < c.cw.Ssthresh/2 {
 		percent = 200
@@ -50,12 +55,16 @@ func (c *Conn) spend(now mono.Time, n uint32) {
 	}
 }
 
-// quantum is the most text for one superframe at the pacing rate, in bytes: what a millisecond lasts for, and no less
-// than two segments (Linux's TSO autosizing).
-func (c *Conn) quantum() uint32 {
+// quantum is the most text for one superframe, in bytes: what a millisecond lasts for at the pacing rate, or would if
+// there were one, and no less than the settings say (Linux's TSO autosizing). Over short ways it is without a bound.
+func (c *Conn) quantum(x *Env) uint32 {
 	rate := c.pacingRate()
 	if rate == 0 {
-		return 1 << 30
+		if c.rtt.srtt < paceFrom {
+			return 1 << 30
+		}
+		rate = c.windowRate()
 	}
-	return uint32(min(max(rate>>10, 2*uint64(c.snd.mss)), 1<<30))
+	least := uint64(max(2, c.Settings(x).LeastSuperframe)) * uint64(c.snd.mss)
+	return uint32(min(max(rate>>10, least), 1<<30))
 }
