@@ -33,7 +33,8 @@ func (c *Conn) ack(x *Env, now mono.Time, g *Segment) Drop {
 		return DropOldACK
 	}
 	if g.Ack.Less(c.snd.una) {
-		return DropNone // an old duplicate: its text may still be new
+		c.acknowledged(x, now, g, false) // an old duplicate: its text may still be new, and what it selects
+		return DropNone
 	}
 	repeated := g.Ack == c.snd.una && g.Len() == 0 && c.sameWindow(g) && c.outstanding() > 0
 	c.updateWindow(x, g)
@@ -120,7 +121,7 @@ func (c *Conn) updateWindow(x *Env, g *Segment) {
 func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment, repeated bool) {
 	a := acked{prior: c.pipe(x)}
 	prior := c.snd.una
-	if g.Ack != prior {
+	if prior.Less(g.Ack) {
 		c.advance(x, now, g, g.Ack, &a)
 		a.bytes = g.Ack.Sub(prior)
 		c.snd.una = g.Ack

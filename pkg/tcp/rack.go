@@ -32,6 +32,7 @@ func (c *Conn) rackDelivered(g *Segment, s span, rtt mono.Duration) {
 		c.set(factReordering)
 	}
 	c.rack.fack = seq.Max(c.rack.fack, s.end)
+	c.rack.rtt = rtt // of each, as in Linux: what came late keeps what was sent with it from being thought lost
 	if s.at > c.rack.at || s.at == c.rack.at && c.rack.end.Less(s.end) {
 		c.rack.at, c.rack.end, c.rack.rtt = s.at, s.end, rtt
 	}
