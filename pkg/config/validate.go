@@ -99,7 +99,7 @@ func (v *faults) tcp(t *TCP) {
 	within(v, "tcp.orphan_timeout", t.OrphanTimeout, time.Millisecond, day)
 	within(v, "tcp.rto_min", t.RTOMin, time.Millisecond, time.Minute)
 	within(v, "tcp.rto_max", t.RTOMax, max(time.Second, t.RTOMin), time.Hour)
-	within(v, "tcp.delayed_ack", t.DelayedAck, 0, 500*time.Millisecond) // RFC 9293 MUST-40
+	within(v, "tcp.delayed_ack", t.DelayedAck, 0, 499*time.Millisecond) // RFC 9293 MUST-40
 	within(v, "tcp.keepalive_time", t.KeepAliveTime, time.Second, 365*day)
 	within(v, "tcp.keepalive_intvl", t.KeepAliveIntvl, time.Second, day)
 	within(v, "tcp.keepalive_probes", t.KeepAliveProbes, 1, 255)

@@ -260,7 +260,8 @@ func (c *Conn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
 func (c *Conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
 
 // Trouble delivers a word when the peer has not answered as many retransmissions in a row as tcp.Settings.Retries1 (R1 of
-// RFC 9293 section 3.8.3): the connection may still recover, or is given up in the end. Info tells more.
+// RFC 9293 section 3.8.3), or when a router has told of a soft error (section 3.9.2.2): the connection may still recover, or
+// is given up in the end. Info tells more.
 func (c *Conn) Trouble() <-chan struct{} { return c.trouble }
 
 // Info describes the connection; ok is false when it is over.

@@ -144,10 +144,17 @@ func (t *TimeWait) Unpack(x *Env, now mono.Time, c *Conn) {
 	c.challenge = c.timer[timerWait].Add(-challengeInterval * mono.Duration(t.challenge))
 }
 
+// farthestWait is longer than any TIME-WAIT, in ms.
+const farthestWait = 86_400_000
+
 // Deadline is the end of 2 MSL.
 func (t *TimeWait) Deadline(now mono.Time) mono.Time {
 	now -= now % mono.Time(mono.Millisecond)
-	return now.Add(mono.Duration(int32(t.deadline-clockMS(now))) * mono.Millisecond)
+	ahead := int32(t.deadline - clockMS(now))
+	if ahead > farthestWait {
+		ahead = 0 // it has long been over: the clock of ms has gone half round
+	}
+	return now.Add(mono.Duration(ahead) * mono.Millisecond)
 }
 
 // NotBefore lets t end no sooner than o.

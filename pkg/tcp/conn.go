@@ -314,7 +314,7 @@ const (
 	Finished                       // our FIN was acknowledged: the peer has all that was sent
 	Ended                          // the connection is gone, for one of these reasons or in good order
 	Urgent                         // the peer has announced urgent text (RFC 6093)
-	Troubled                       // R1 retransmissions in a row were not answered (section 3.8.3, SHLD-9); once until there is progress
+	Troubled                       // R1 retransmissions in a row were not answered (SHLD-9), or a router has told of a soft error (MUST-47)
 )
 
 // TakeEvents returns what has happened since the last call.

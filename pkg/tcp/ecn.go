@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
 )
 
@@ -147,11 +148,11 @@ func (c *Conn) ecnMarked(g *Segment) {
 	}
 }
 
-// ecnEchoed is the sender's part of RFC 3168 (section 6.1.2): the peer has seen a mark. flight is what was outstanding
-// before the segment.
-func (c *Conn) ecnEchoed(x *Env, now mono.Time, g *Segment, flight uint32) {
-	if c.is(factECN) && !c.is(factAccECN) && g.Flags&ECE != 0 {
-		c.slowDown(x, now, flight)
+// ecnEchoed is the sender's part of RFC 3168 (section 6.1.2): the peer has seen a mark. It comes before what the segment
+// acknowledges, which is not to let cwnd grow.
+func (c *Conn) ecnEchoed(x *Env, now mono.Time, g *Segment) {
+	if c.is(factECN|factSynAcked) && !c.is(factAccECN) && g.Flags&ECE != 0 {
+		c.slowDown(x, now, seq.Max(c.snd.una, g.Ack), c.outstanding())
 	}
 }
 
@@ -164,14 +165,15 @@ func (c *Conn) ecnCounted(x *Env, now mono.Time, g *Segment, a *acked) {
 	}
 	if n := ace(g.Flags); n != c.acc.acked&7 {
 		c.acc.acked = n
-		c.slowDown(x, now, c.outstanding()+a.bytes)
+		c.slowDown(x, now, c.snd.una, c.outstanding()+a.bytes)
 	}
 }
 
 // slowDown answers marks: one reduction a window, and none beside that of a loss. The window is over when something that
-// was sent after it is acknowledged: only then has the peer heard of CWR, and ceased to echo.
-func (c *Conn) slowDown(x *Env, now mono.Time, flight uint32) {
-	if c.any(factRecovery|factLoss) || c.is(factReduced) && c.snd.una.LessEq(c.snd.reduced) {
+// was sent after it is acknowledged: only then has the peer heard of CWR, and ceased to echo. acked is what is acknowledged
+// now, flight what was in flight before that.
+func (c *Conn) slowDown(x *Env, now mono.Time, acked seq.Num, flight uint32) {
+	if c.any(factRecovery|factLoss) || c.is(factReduced) && acked.LessEq(c.snd.reduced) {
 		return
 	}
 	c.Settings(x).Congestion.Loss(&c.cw, now, cc.Episode{Flight: min(flight, c.cw.Cwnd), ECN: true})

@@ -20,7 +20,7 @@ func TestScoreboardIsBounded(t *testing.T) {
 	a.c.snd.wnd, a.c.snd.maxWnd, a.c.cw.Cwnd = 16<<20, 16<<20, 16<<20
 	a.c.SetBuffers(16<<20, 0)
 	most := 0
-	for range 50_000 {
+	for range 3 * maxSpans {
 		p.now++
 		a.c.Write(a.x, make([]byte, MinMSS))
 		p.drain(a)
@@ -35,7 +35,7 @@ func TestScoreboardIsBounded(t *testing.T) {
 		t.Errorf("they take %d bytes, and %d are counted", room, a.x.Memory.Lists)
 	}
 	p.next(a) // the time-out, after which each is sent again by itself
-	for range 20_000 {
+	for range maxSpans {
 		p.now++
 		g := a.expects(p.now)
 		g.Ack, g.Window = a.c.snd.una+1, 65535

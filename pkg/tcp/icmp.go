@@ -31,7 +31,10 @@ func (c *Conn) SoftError(x *Env, now mono.Time, quoted seq.Num, e ICMPError, unr
 	if !c.inFlight(quoted) || c.is(factReleased) {
 		return false
 	}
-	c.icmp = e
+	if c.icmp != e {
+		c.icmp = e
+		c.signal(Troubled) // MUST-47
+	}
 	if unreachable && c.is(factLoss) && quoted == c.snd.una && c.backoff > 0 {
 		c.backoff--
 		c.timer[timerRetransmit] = min(c.timer[timerRetransmit], now.Add(c.rto(x)))

@@ -148,12 +148,11 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 		c.alive(x, now)
 		c.takeUserTimeout(x, &g.Options)
 		c.ecnMarked(g)
+		c.ecnEchoed(x, now, g)
 	}
-	flight := c.outstanding()
 	if d := c.ack(x, now, g); d != DropNone || c.is(factReleased) {
 		return d
 	}
-	c.ecnEchoed(x, now, g, flight)
 	// Sixth, check the URG bit. Seventh, process the text. Eighth, check the FIN bit.
 	c.urgentIn(g)
 	return c.text(x, now, g)

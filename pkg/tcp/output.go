@@ -178,6 +178,7 @@ func (c *Conn) sendMTUProbe(x *Env, now mono.Time, o *Out, n uint32) {
 func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin bool) {
 	if c.outstanding() == 0 {
 		c.retries, c.stalled = 0, now // keep-alive may have counted here
+		c.timer[timerRetransmit] = 0  // it may have been the one for probes (RFC 6298 (5.1))
 	}
 	at := c.snd.nxt
 	c.stamp(now, &s, c.pipe(x), s.end.Sub(at))
@@ -376,6 +377,6 @@ func (c *Conn) advertise() uint16 {
 // edge is the right edge of what can be kept now.
 func (c *Conn) edge() seq.Num {
 	kept := c.rcv.nxt.Sub(c.rcv.read)
-	most := c.rcv.buf - min(c.rcv.buf, 1<<c.rcv.scale) // room for rounding up
+	most := c.rcv.buf - min(c.rcv.buf, 1<<c.rcv.scale-1) // room for rounding up
 	return c.rcv.nxt.Add(most - min(most, kept))
 }

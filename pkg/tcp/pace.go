@@ -11,6 +11,8 @@ const (
 	paceCatchUp = mono.Millisecond
 	// paceLate is what is made up for with factWaiting: a timer came late, or acknowledgments did.
 	paceLate = 2 * mono.Millisecond
+	// slowest is the longest that a window is spread over: a round trip that seems longer is more likely wrong than true.
+	slowest = mono.Second
 )
 
 // pacingRate is in bytes a second; 0: not paced. An algorithm's own rate comes first; else it is Linux's: twice
@@ -31,7 +33,7 @@ func (c *Conn) windowRate() uint64 {
 	if c.cw.Cwnd < c.cw.Ssthresh/2 {
 		percent = 200
 	}
-	return uint64(c.cw.Cwnd) * uint64(mono.Second) / 100 * percent / uint64(c.rtt.srtt)
+	return uint64(c.cw.Cwnd) * uint64(mono.Second) / 100 * percent / uint64(max(1, min(c.rtt.srtt, slowest)))
 }
 
 // paced reports that text must wait, and starts the timer for it.

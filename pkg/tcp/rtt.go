@@ -15,9 +15,14 @@ const (
 	fallbackRTO = 3 * mono.Second
 )
 
+// longestRTT is more than the RTO ever waits for by default: what took longer was not the path, but a machine that slept.
+const longestRTT = 120 * mono.Second
+
 // sample takes one measurement (RFC 6298 section 2).
 func (r *estimator) sample(d mono.Duration) {
-	d = max(d, 1)
+	if d = max(d, 1); d > longestRTT {
+		return
+	}
 	if r.min == 0 || d < r.min {
 		r.min = d
 	}
