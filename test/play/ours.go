@@ -1,0 +1,33 @@
+package play
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+)
+
+// Ours is our TCP as a Host.
+type Ours struct {
+	Stack *stack.Stack
+	IP    netip.Addr
+}
+
+// Addr implements Host.
+func (o Ours) Addr() netip.Addr { return o.IP }
+
+// Differences implements Host: there are none.
+func (o Ours) Differences() []Difference { return nil }
+
+// Listen implements Host.
+func (o Ours) Listen(port uint16) (net.Listener, error) {
+	return socket.Listen(o.Stack, netip.AddrPortFrom(o.IP, port))
+}
+
+// Dial implements Host.
+func (o Ours) Dial(ctx context.Context, local uint16, remote netip.AddrPort) (net.Conn, error) {
+	d := socket.Dialer{Stack: o.Stack, Local: netip.AddrPortFrom(o.IP, local)}
+	return d.DialContext(ctx, "tcp", remote.String())
+}
