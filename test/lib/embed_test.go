@@ -33,8 +33,10 @@ func TestDescriptorOfTheEmbedder(t *testing.T) {
 			})
 			s.ip("address add " + kernelNet.String() + " dev mine")
 			s.ip("link set mine up")
-			st := must[*stack.Stack](t)(startStack(
-				must[*link.Link](t)(tun.FromFD(fd, vnetHeader, 1500)), []netip.Prefix{netip.PrefixFrom(ourIP, 32)}))
+			st := must[*stack.Stack](t)(startStack(stack.Config{
+				Link:  must[*link.Link](t)(tun.FromFD(fd, vnetHeader, 1500)),
+				Addrs: []netip.Prefix{netip.PrefixFrom(ourIP, 32)},
+			}))
 			l := must[*socket.Listener](t)(socket.Listen(st, addrPort(ourIP, 80)))
 			theirs, ours := meet(t, l, s.dialer(addrPort(ourIP, 80)))
 			if err := carryBoth(ours, theirs, random(1, 1<<20), random(2, 1<<20)); err != nil {

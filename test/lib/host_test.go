@@ -1,13 +1,9 @@
 package lib
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -17,6 +13,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 	"github.com/tcpd-project/tcpd/pkg/tun"
+	"github.com/tcpd-project/tcpd/test/play"
 )
 
 // The usual addresses: the kernel's, ours, and the device between them.
@@ -70,7 +67,7 @@ func (p plan) open() (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := startStack(p.wrap(dev.Link()), p.addrs)
+	st, err := startStack(stack.Config{Link: p.wrap(dev.Link()), Addrs: p.addrs})
 	if err != nil {
 		_ = dev.Close()
 		return nil, err
@@ -78,8 +75,10 @@ func (p plan) open() (*host, error) {
 	return &host{st, dev, p.addrs[0].Addr()}, nil
 }
 
-func startStack(l *link.Link, addrs []netip.Prefix) (*stack.Stack, error) {
-	st, err := stack.New(stack.Config{Link: l, Addrs: addrs, Secrets: secrets(), Strict: true})
+// startStack starts a stack with secrets of its own that panics at what is impossible.
+func startStack(cfg stack.Config) (*stack.Stack, error) {
+	cfg.Secrets, cfg.Strict = secrets(), true
+	st, err := stack.New(cfg)
 	if err == nil {
 		st.Start()
 	}
@@ -157,11 +156,10 @@ func (h *host) listen(t *testing.T, at netip.AddrPort) *socket.Listener {
 }
 
 // duplex is a connection of either TCP.
-type duplex interface {
-	net.Conn
-	CloseWrite() error
-	SetLinger(seconds int) error
-}
+type duplex = play.Conn
+
+// What plays and the other tests carry, and how.
+var random, carry, carryBoth = play.Random, play.Carry, play.CarryBoth
 
 // meet opens a connection to l and returns its two ends, which end with the test at the latest.
 func meet(t *testing.T, l net.Listener, dial func() (net.Conn, error)) (dialled, accepted duplex) {
@@ -181,33 +179,6 @@ func meet(t *testing.T, l net.Listener, dial func() (net.Conn, error)) (dialled,
 		ends[i] = c.(duplex)
 	}
 	return ends[0], ends[1]
-}
-
-// carryBoth carries a text each way, at the same time.
-func carryBoth(a, b duplex, fromA, fromB []byte) error {
-	other := make(chan error, 1)
-	go func() { other <- carry(b, a, fromB) }()
-	return errors.Join(carry(a, b, fromA), <-other)
-}
-
-// carry writes a text to one connection and compares what comes out of another.
-func carry(from io.Writer, to io.Reader, text []byte) error {
-	wrote := make(chan error, 1)
-	go func() {
-		_, err := from.Write(text)
-		wrote <- err
-	}()
-	got := make([]byte, len(text))
-	if n, err := io.ReadFull(to, got); err != nil {
-		return fmt.Errorf("read %d bytes of %d: %w", n, len(text), err)
-	}
-	if err := <-wrote; err != nil {
-		return err
-	}
-	if !bytes.Equal(got, text) {
-		return fmt.Errorf("%d bytes have arrived, not those that were sent", len(got))
-	}
-	return nil
 }
 
 // totals are the sums of all shards' counters that tests ask for.

@@ -4,9 +4,7 @@
 package lib
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"testing"
 	"time"
@@ -71,13 +69,4 @@ func must[T any](t *testing.T) func(T, error) T {
 		}
 		return v
 	}
-}
-
-// random is the first n bytes of a seed's pseudorandom stream.
-func random(seed uint64, n int) []byte {
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[:], seed)
-	p := make([]byte, n)
-	_, _ = rand.NewChaCha8(key).Read(p) // never fails
-	return p
 }
