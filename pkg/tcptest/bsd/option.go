@@ -114,7 +114,7 @@ var plain = map[key]rule{
 	{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT}:     {most: maxInt32},
 	{unix.IPPROTO_TCP, unix.TCP_FASTOPEN}:         {most: maxInt32, onListener: true},
 	{unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT}: boolean,
-	{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT}:    {most: maxInt32},
+	{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT}:    {least: -maxInt32 - 1, most: maxInt32}, // of 32 bits without a sign
 	{unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP}:     {most: maxInt32},
 	{unix.IPPROTO_TCP, unix.TCP_INQ}:              boolean,
 }
@@ -204,10 +204,10 @@ func (s *Sockets) Setsockopt(fd, level, name int, value []byte) error {
 	if o == (key{unix.IPPROTO_TCP, unix.TCP_CONGESTION}) {
 		return k.setCongestion(value)
 	}
-	if len(value) < lengthOfInt {
+	v, ok := optionInt(level, value)
+	if !ok {
 		return unix.EINVAL
 	}
-	v := int(int32(binary.NativeEndian.Uint32(value)))
 	switch o {
 	case key{unix.SOL_SOCKET, unix.SO_LINGER}:
 		return k.setLinger(value)
@@ -227,6 +227,17 @@ func (s *Sockets) Setsockopt(fd, level, name int, value []byte) error {
 		return unix.ENOPROTOOPT
 	}
 	return k.setPlain(o, r, v)
+}
+
+// optionInt is an option's value. IP takes a single byte, too.
+func optionInt(level int, value []byte) (v int, ok bool) {
+	switch {
+	case len(value) >= lengthOfInt:
+		return int(int32(binary.NativeEndian.Uint32(value))), true
+	case len(value) > 0 && level == unix.SOL_IP:
+		return int(value[0]), true
+	}
+	return 0, false
 }
 
 func (k *socket) setPlain(o key, r rule, v int) error {

@@ -77,7 +77,7 @@ func (k *socket) cork(c stack.Conn, flags int) {
 // write queues the pieces, as far as they fit.
 func (k *socket) write(c stack.Conn, iov [][]byte) (n int) {
 	for _, p := range iov {
-		if lowat := k.options.value(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); lowat > 0 {
+		if lowat := k.notSentLowat(); lowat > 0 {
 			p = p[:min(len(p), max(0, lowat-c.Info().Unsent))]
 		}
 		i := c.Write(p)
@@ -147,6 +147,11 @@ func (k *socket) writable() bool {
 		return true
 	}
 	i := k.conn.Info()
-	lowat := k.options.value(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)
+	lowat := k.notSentLowat()
 	return 3*k.conn.Space() >= i.SendBuffer && (lowat == 0 || 2*i.Unsent < lowat)
+}
+
+// notSentLowat is TCP_NOTSENT_LOWAT in bytes; 0: it has not been set.
+func (k *socket) notSentLowat() int {
+	return int(uint32(k.options.value(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)))
 }

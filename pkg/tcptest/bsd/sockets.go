@@ -142,3 +142,6 @@ func (s *Sockets) PeerAddr(fd int) (netip.AddrPort, error) {
 	}
 	return k.remote, nil
 }
+
+// Has reports whether a descriptor is one of these.
+func (s *Sockets) Has(fd int) bool { return s.files[fd] != nil }
