@@ -26,6 +26,7 @@ type setup struct {
 func parseFlags(flags string) (setup, error) {
 	s := setup{tcp: tcp.Defaults(), local: netip.AddrFrom4([4]byte{192, 168, 0, 1}), mtu: 1500, superframes: true, given: map[string]bool{}}
 	s.tcp.Unpaced = true // as Linux without the qdisc fq
+	s.tcp.Congestion = unlimited{s.tcp.Congestion}
 	for f := range strings.SplitSeq(flags, ",") {
 		if f == "" {
 			continue
@@ -71,8 +72,18 @@ func (s *setup) congestion(name string) error {
 	if !ok {
 		return fmt.Errorf("no such algorithm")
 	}
-	s.tcp.Congestion = a
+	s.tcp.Congestion = unlimited{a}
 	return nil
+}
+
+// unlimited is an algorithm whose slow start counts all that one acknowledgment tells of, though nothing paces: as in
+// Linux, where RFC 9406 section 4.3 has a limit (L).
+type unlimited struct{ cc.Algorithm }
+
+// Ack is cc.Algorithm's.
+func (u unlimited) Ack(w *cc.Window, now mono.Time, a *cc.Ack) {
+	a.Unpaced = false
+	u.Algorithm.Ack(w, now, a)
 }
 
 // readNamespace takes from the sysctls of the namespace what no flag has said. What is not there stays as it is.
