@@ -3,6 +3,7 @@ package bsd
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -349,8 +350,8 @@ func TestEpoll(t *testing.T) {
 	}
 	told(unix.EPOLLOUT)
 	told(0) // an edge is told once
-	n, err := p.a.Send(a, make([]byte, 10000), unix.MSG_DONTWAIT)
-	if ok(t, err); n != 4096 {
+	n, err := p.a.Send(a, make([]byte, 100000), unix.MSG_DONTWAIT)
+	if ok(t, err); n == 0 || n == 100000 {
 		t.Errorf("%d bytes taken, of a buffer of 4096", n)
 	}
 	told(0)
@@ -363,6 +364,42 @@ func TestEpoll(t *testing.T) {
 	told(unix.EPOLLIN)
 	told(0)
 	ok(t, p.a.EpollCtl(ep, unix.EPOLL_CTL_DEL, a, unix.EpollEvent{}))
+}
+
+// TestSendBufferIsFilledByHalfWindows: buffers of half the window of 65,535 bytes, 22 segments, are begun while less than
+// 8,192 bytes are queued. Of the first, ten segments leave, so that it takes as many more.
+func TestSendBufferIsFilledByHalfWindows(t *testing.T) {
+	p := newPair(t)
+	a, _ := p.join()
+	ok(t, p.a.SetsockoptInt(a, unix.SOL_SOCKET, unix.SO_SNDBUF, 4096))
+	n, err := p.a.Send(a, make([]byte, 100000), unix.MSG_DONTWAIT)
+	if ok(t, err); n != 32*1448 {
+		t.Errorf("%d bytes taken, want %d", n, 32*1448)
+	}
+	_, err = p.a.Send(a, make([]byte, 1), unix.MSG_DONTWAIT)
+	wants(t, "one byte more", err, unix.EAGAIN)
+}
+
+func TestRecordsAreSegmentsOfTheirOwn(t *testing.T) {
+	p := newPair(t)
+	a, b := p.join()
+	var sizes []int
+	p.a.lose = func(packet []byte) bool {
+		if n := len(packet) - 52; n > 0 {
+			sizes = append(sizes, n)
+		}
+		return false
+	}
+	p.a.send(a, make([]byte, 500), unix.MSG_EOR)
+	p.a.send(a, make([]byte, 300), unix.MSG_EOR)
+	p.a.send(a, make([]byte, 200), 0)
+	p.a.send(a, make([]byte, 100), 0)
+	if n := len(p.b.receive(b, 1100, unix.MSG_WAITALL)); n != 1100 {
+		t.Errorf("%d bytes", n)
+	}
+	if !slices.Equal(sizes, []int{500, 300, 200, 100}) && !slices.Equal(sizes, []int{500, 300, 300}) {
+		t.Errorf("segments of %d bytes", sizes)
+	}
 }
 
 func TestFastOpen(t *testing.T) {

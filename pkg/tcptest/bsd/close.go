@@ -32,7 +32,10 @@ func (k *socket) linger() bool {
 		return false
 	case k.lingers == 0:
 		k.wrShut = true
-		k.on(func(c stack.Conn) { c.CloseWrite() })
+		k.on(func(c stack.Conn) {
+			k.flush(c)
+			c.CloseWrite()
+		})
 		k.lingers = k.sockets.now().Add(time.Duration(l.Linger) * time.Second)
 	}
 	return k.held && !k.finished && k.sockets.now() < k.lingers
@@ -46,6 +49,7 @@ func (k *socket) let() {
 		return
 	}
 	k.on(func(c stack.Conn) {
+		k.flush(c)
 		k.held = false
 		if len(k.left) > 0 {
 			c.Abort() // unread text that the connection does not know of any more
@@ -86,6 +90,7 @@ func (s *Sockets) Shutdown(fd, how int) error {
 // shut, text that arrives later is answered by a RST (RFC 1122 section 4.2.2.13).
 func (k *socket) shut(c stack.Conn) {
 	if k.wrShut {
+		k.flush(c)
 		c.CloseWrite()
 	}
 	if k.rdShut && k.wrShut {

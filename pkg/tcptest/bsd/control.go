@@ -54,7 +54,7 @@ func (s *Sockets) Ioctl(fd int, request uint, arg int) (int, error) {
 		a, b, _ = k.urgent.bound(k.read, a, b, k.options.is(unix.SOL_SOCKET, unix.SO_OOBINLINE))
 		return len(a) + len(b), nil
 	case request == unix.SIOCOUTQNSD:
-		return i.Unsent, nil
+		return i.Unsent + k.queue.waiting(), nil
 	}
-	return i.Flight + i.Unsent, nil
+	return i.Flight + i.Unsent + k.queue.waiting(), nil
 }

@@ -139,7 +139,7 @@ func (a *acceptor) Ready(c stack.Conn, e tcp.Events) {
 	k.hold(c)
 	c.SetHandler(k)
 	k.applyOptions(c)
-	l.queue = append(l.queue, k)
+	l.arrivals = append(l.arrivals, k)
 	k.Ready(c, e)
 	l.wake(unix.EPOLLIN | unix.EPOLLRDNORM)
 }
@@ -152,14 +152,14 @@ func (s *Sockets) Accept(fd, flags int) (newfd int, peer netip.AddrPort, err err
 		return -1, peer, err
 	case flags&^(unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0, l.phase != listening:
 		return -1, peer, unix.EINVAL
-	case len(l.queue) == 0:
+	case len(l.arrivals) == 0:
 		return -1, peer, l.wait(0)
 	}
-	k := l.queue[0]
+	k := l.arrivals[0]
 	if k.fd, err = s.number(k); err != nil {
 		return -1, peer, err
 	}
-	l.queue = l.queue[1:]
+	l.arrivals = l.arrivals[1:]
 	l.listener.Taken(k.remote.Addr())
 	k.nonblock = flags&unix.SOCK_NONBLOCK != 0
 	return k.fd, k.remote, nil
@@ -278,12 +278,12 @@ func (k *socket) unlisten() {
 		return
 	}
 	k.listener.Close()
-	for _, c := range k.queue {
+	for _, c := range k.arrivals {
 		k.listener.Taken(c.remote.Addr())
 		c.abort()
 		delete(k.sockets.all, c)
 	}
-	k.listener, k.queue = nil, nil
+	k.listener, k.arrivals = nil, nil
 }
 
 // abort lets go of the connection with a RST.

@@ -159,7 +159,7 @@ func (k *socket) settings() *tcp.Settings {
 	t.DSCP = uint8(o.value(unix.SOL_IP, unix.IP_TOS) >> 2)
 	t.NoDelay = o.is(unix.IPPROTO_TCP, unix.TCP_NODELAY)
 	if n := o.values[sendBuffer]; n > 0 {
-		t.SendBuffer, t.SendBufferMax = n/2, 0
+		t.SendBuffer, t.SendBufferMax = ample, 0 // the queue has its own measure
 	}
 	if n := o.values[receiveBuffer]; n > 0 {
 		t.ReceiveBuffer, t.ReceiveBufferMax = n/2, 0
@@ -282,7 +282,7 @@ func (k *socket) setBuffer(o key, v int) error {
 	k.options.set(o, v)
 	k.on(func(c stack.Conn) {
 		if o == sendBuffer {
-			c.SetBuffers(v/2, 0)
+			c.SetBuffers(ample, 0)
 		} else {
 			c.SetBuffers(0, v/2)
 		}

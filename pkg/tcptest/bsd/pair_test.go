@@ -58,9 +58,11 @@ func (e *end) open(n byte, other *end) {
 			p.wire = append(p.wire, transit{at.Add(delay), other, packet})
 		}
 	}}
+	settings := tcp.Defaults()
+	settings.Unpaced = true
 	s, err := New(stack.Config{
 		Link: e.wire.Link(1500, false), Addrs: []netip.Prefix{netip.PrefixFrom(e.addr, 32)},
-		TCP: tcp.Defaults(), Secrets: [2]tcp.Secret{{1, uint64(n)}, {3, 4}}, Now: clock, Strict: true,
+		TCP: settings, Secrets: [2]tcp.Secret{{1, uint64(n)}, {3, 4}}, Now: clock, Strict: true,
 	}, Options{})
 	if err != nil {
 		p.t.Fatal(err)

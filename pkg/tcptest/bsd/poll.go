@@ -10,7 +10,7 @@ import (
 // ready is tcp_poll: what may be done with the socket, as bits of poll, which are epoll's, too.
 func (k *socket) ready() (e uint32) {
 	if k.phase == listening {
-		if len(k.queue) > 0 {
+		if len(k.arrivals) > 0 {
 			return unix.EPOLLIN | unix.EPOLLRDNORM
 		}
 		return 0

@@ -2,6 +2,7 @@ package bsd
 
 import (
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -42,51 +43,33 @@ func (s *Sockets) SendMsg(fd int, iov [][]byte, flags int, to netip.AddrPort) (n
 
 // send queues what there is room for, and sends what may go.
 func (k *socket) send(iov [][]byte, flags int) (n int, err error) {
-	want := 0
-	for _, p := range iov {
-		want += len(p)
+	text := slices.Concat(iov...)
+	if flags&unix.MSG_OOB != 0 && len(text) > 0 {
+		k.on(func(c stack.Conn) {
+			k.flush(c)
+			c.Urge(len(text))
+		})
 	}
-	k.on(func(c stack.Conn) {
-		if flags&unix.MSG_OOB != 0 && want > 0 {
-			c.Urge(want)
+	if n = k.take(text, flags); n == len(text) {
+		return n, nil
+	}
+	k.noSpace = true
+	if k.sendShut() || k.err != 0 {
+		if n == 0 {
+			return 0, unix.EPIPE
 		}
-		k.cork(c, flags)
-		n = k.write(c, iov)
-	})
-	if n < want {
-		k.noSpace = true
-		if k.sendShut() || k.err != 0 {
-			if n == 0 {
-				return 0, unix.EPIPE
-			}
-			return n, nil
-		}
-		if err = k.wait(flags); err == unix.EAGAIN && n > 0 {
-			err = nil
-		}
+		return n, nil
+	}
+	if err = k.wait(flags); err == unix.EAGAIN && n > 0 {
+		err = nil
 	}
 	return n, err
 }
 
-// cork holds back what is not a full segment as long as the last write had MSG_MORE, or TCP_CORK is set.
-func (k *socket) cork(c stack.Conn, flags int) {
-	k.more = flags&unix.MSG_MORE != 0
-	c.SetCork(k.more || k.options.is(unix.IPPROTO_TCP, unix.TCP_CORK))
-}
-
-// write queues the pieces, as far as they fit.
-func (k *socket) write(c stack.Conn, iov [][]byte) (n int) {
-	for _, p := range iov {
-		if lowat := k.notSentLowat(); lowat > 0 {
-			p = p[:min(len(p), max(0, lowat-c.Info().Unsent))]
-		}
-		i := c.Write(p)
-		n += i
-		if i < len(p) {
-			break
-		}
-	}
-	return n
+// cork holds back what is not a full segment while there is more to come, or TCP_CORK is set.
+func (k *socket) cork(c stack.Conn, more bool) {
+	k.more = more
+	c.SetCork(more || k.options.is(unix.IPPROTO_TCP, unix.TCP_CORK))
 }
 
 // connectLater is connect with TCP_FASTOPEN_CONNECT: the SYN waits for the first write, to take its text along.
@@ -115,7 +98,7 @@ func (k *socket) sendEarly(iov [][]byte, flags int, to netip.AddrPort) (n int, e
 	case !to.IsValid():
 		return 0, unix.EDESTADDRREQ
 	}
-	if err := k.dial(to, true, func(c stack.Conn) { n = k.write(c, iov) }); err != nil {
+	if err := k.dial(to, true, func(c stack.Conn) { n = c.Write(slices.Concat(iov...)) }); err != nil {
 		return 0, err
 	}
 	k.phase = connecting
@@ -139,16 +122,6 @@ func (k *socket) offerSpace() {
 		k.noSpace = false
 		k.wake(unix.EPOLLOUT | unix.EPOLLWRNORM)
 	}
-}
-
-// writable is sk_stream_is_writeable: a third of the send buffer is free, and no more than TCP_NOTSENT_LOWAT is unsent.
-func (k *socket) writable() bool {
-	if !k.held {
-		return true
-	}
-	i := k.conn.Info()
-	lowat := k.notSentLowat()
-	return 3*k.conn.Space() >= i.SendBuffer && (lowat == 0 || 2*i.Unsent < lowat)
 }
 
 // notSentLowat is TCP_NOTSENT_LOWAT in bytes; 0: it has not been set.

@@ -36,7 +36,7 @@ type socket struct {
 	// Of a listener.
 	listener *stack.Listener
 	backlog  int
-	queue    []*socket // opened, and not yet accepted
+	arrivals []*socket // opened, and not yet accepted
 
 	// Of a connection.
 	conn     stack.Conn
@@ -54,9 +54,11 @@ type socket struct {
 	left     []byte // text taken out of a connection that is over, or deaf
 	read     uint64 // bytes of the stream read
 	urgent   urgent
-	more     bool // the last write had MSG_MORE
-	noSpace  bool // somebody has found no room to write
-	deferred bool // TCP_FASTOPEN_CONNECT: the SYN waits for the first write
+	queue    queue
+	acked    uint64 // as goOn has seen it
+	more     bool   // the last write had MSG_MORE
+	noSpace  bool   // somebody has found no room to write
+	deferred bool   // TCP_FASTOPEN_CONNECT: the SYN waits for the first write
 	watchers []*watch
 }
 
@@ -91,9 +93,14 @@ func (s *Sockets) newSocket() *socket {
 // on calls f with the socket's connection in a turn of its own, at the present time, and has it sent what there is to
 // send. A socket without a connection is left alone.
 func (k *socket) on(f func(c stack.Conn)) {
-	if !k.held {
-		return
+	if k.held {
+		k.post(f)
+		_, _ = k.sockets.Turn() // a wire that is closed says so to whoever turns it next
 	}
+}
+
+// post has the next turn call f.
+func (k *socket) post(f func(c stack.Conn)) {
 	k.conn.Post(stack.NewTask(func() {
 		if k.held {
 			c := k.conn
@@ -101,7 +108,6 @@ func (k *socket) on(f func(c stack.Conn)) {
 			c.Flush()
 		}
 	}))
-	_, _ = k.sockets.Turn() // a wire that is closed says so to whoever turns it next
 }
 
 // hold makes a connection the socket's.

@@ -59,7 +59,7 @@ func (s *Sockets) Turn() (next mono.Time, err error) {
 		if s.next, err = s.Stack.Turn(0); err != nil {
 			return s.next, err
 		}
-		if s.next > s.now() {
+		if s.next > s.now() && !s.goOn() {
 			break
 		}
 	}
@@ -70,6 +70,14 @@ func (s *Sockets) Turn() (next mono.Time, err error) {
 		}
 	}
 	return s.next, nil
+}
+
+// goOn lets the sockets do what the turn allows, and reports that another turn is due for it.
+func (s *Sockets) goOn() (again bool) {
+	for k := range s.all {
+		again = k.goOn() || again
+	}
+	return again
 }
 
 // Deadline is when Turn is due though nothing arrives and nothing is called, or mono.Never.
