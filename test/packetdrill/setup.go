@@ -14,17 +14,17 @@ import (
 
 // setup is what the stack is made of.
 type setup struct {
-	tcp         tcp.Settings
-	local       netip.Addr
-	mtu         int
-	superframes bool
-	namespace   bool            // take the settings from the network namespace
-	given       map[string]bool // the flags that were given, and come first
+	tcp       tcp.Settings
+	local     netip.Addr
+	mtu       int
+	split     bool            // superframes leave as segments
+	namespace bool            // take the settings from the network namespace
+	given     map[string]bool // the flags that were given, and come first
 }
 
 // parseFlags reads --so_flags.
 func parseFlags(flags string) (setup, error) {
-	s := setup{tcp: tcp.Defaults(), local: netip.AddrFrom4([4]byte{192, 168, 0, 1}), mtu: 1500, superframes: true, given: map[string]bool{}}
+	s := setup{tcp: tcp.Defaults(), local: netip.AddrFrom4([4]byte{192, 168, 0, 1}), mtu: 1500, given: map[string]bool{}}
 	s.tcp.Unpaced = true // as Linux without the qdisc fq
 	s.tcp.Congestion = unlimited{s.tcp.Congestion}
 	for f := range strings.SplitSeq(flags, ",") {
@@ -89,6 +89,7 @@ func (u unlimited) Ack(w *cc.Window, now mono.Time, a *cc.Ack) {
 // readNamespace takes from the sysctls of the namespace what no flag has said. What is not there stays as it is.
 func (s *setup) readNamespace() {
 	t := &s.tcp
+	s.split = !offloads("tun0")
 	if m := sysctl("tcp_rmem"); len(m) == 3 && !s.given["rcvbuf"] {
 		t.ReceiveBuffer, t.ReceiveBufferMax = m[1]/2, m[2] // half is for overhead, and the scale of the window is that of the whole
 	}

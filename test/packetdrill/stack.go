@@ -53,14 +53,14 @@ func begin() error {
 	if asked.namespace {
 		asked.readNamespace()
 	}
-	wire = &bsd.Wire{Now: now, Out: func(at mono.Time, data []byte) { sent = append(sent, packet{at, data}) }}
+	wire = &bsd.Wire{Now: now, Split: asked.split, Out: func(at mono.Time, data []byte) { sent = append(sent, packet{at, data}) }}
 	var secrets [2]tcp.Secret
 	if err := binary.Read(rand.Reader, binary.NativeEndian, &secrets); err != nil {
 		return err
 	}
 	var err error
 	sockets, err = bsd.New(stack.Config{
-		Link: wire.Link(asked.mtu, asked.superframes), Addrs: []netip.Prefix{netip.PrefixFrom(asked.local, 32)},
+		Link: wire.Link(asked.mtu, true), Addrs: []netip.Prefix{netip.PrefixFrom(asked.local, 32)},
 		TCP: asked.tcp, Secrets: secrets, Now: now,
 	}, bsd.Options{
 		Number:  func() (int, error) { return unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0) },

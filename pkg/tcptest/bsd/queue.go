@@ -70,9 +70,10 @@ func (k *socket) take(p []byte, flags int) (n int) {
 		k.queue.tail = min(k.queue.tail, k.unsent())
 		goal := k.goal()
 		if k.queue.tail%goal == 0 {
-			if !k.room() {
+			if !k.room() || k.asleep && !k.writable() {
 				break
 			}
+			k.asleep = false
 			k.queue.tail = 0
 		}
 		i := min(goal-k.queue.tail, len(p)-n)

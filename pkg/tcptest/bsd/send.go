@@ -63,6 +63,7 @@ func (k *socket) send(iov [][]byte, flags int) (n int, err error) {
 	if err = k.wait(flags); err == unix.EAGAIN && n > 0 {
 		err = nil
 	}
+	k.asleep = err == ErrBlocked
 	return n, err
 }
 

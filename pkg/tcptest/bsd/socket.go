@@ -57,6 +57,7 @@ type socket struct {
 	queue    queue
 	acked    uint64 // as goOn has seen it
 	more     bool   // the last write had MSG_MORE
+	asleep   bool   // the last write has to wait, and goes on only when there is room enough to be woken for
 	noSpace  bool   // somebody has found no room to write
 	deferred bool   // TCP_FASTOPEN_CONNECT: the SYN waits for the first write
 	watchers []*watch
