@@ -167,6 +167,7 @@ func (k *socket) settings() *tcp.Settings {
 	if n := o.values[key{unix.IPPROTO_TCP, unix.TCP_SYNCNT}]; n > 0 {
 		t.SynRetries = uint8(n)
 	}
+	t.MSS = uint16(o.values[key{unix.IPPROTO_TCP, unix.TCP_MAXSEG}])
 	if o.congestion != nil {
 		t.Congestion = o.congestion
 	}

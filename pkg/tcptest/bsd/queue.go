@@ -11,8 +11,7 @@ import (
 // room.
 type queue struct {
 	pieces []piece
-	closed bool // the last piece handed on ends a record, which nothing may join
-	tail   int  // bytes of the last buffer that are not sent; 0: the next text begins another
+	tail   int // bytes of the last buffer that are not sent; 0: the next text begins another
 }
 
 // piece is some text of one call.
@@ -85,7 +84,7 @@ func (k *socket) take(p []byte, flags int) (n int) {
 		n += i
 		k.on(func(c stack.Conn) {
 			k.cork(c, !last || flags&unix.MSG_MORE != 0)
-			k.feed(c, false)
+			k.feed(c)
 		})
 	}
 	if flags&unix.MSG_EOR != 0 && n == len(p) {
@@ -94,20 +93,18 @@ func (k *socket) take(p []byte, flags int) (n int) {
 	return n
 }
 
-// feed hands text on to the connection: that of one record at a time, unless all is to go.
-func (k *socket) feed(c stack.Conn, all bool) {
+// feed hands text on to the connection, as far as there is room.
+func (k *socket) feed(c stack.Conn) {
 	q := &k.queue
 	for len(q.pieces) > 0 {
-		if q.closed && c.Info().Unsent > 0 && !all {
-			return
-		}
 		p := &q.pieces[0]
-		c.SetNoDelay(len(q.pieces) > 1 || k.options.is(unix.IPPROTO_TCP, unix.TCP_NODELAY)) // only the last may be joined
 		n := c.Write(p.text)
 		if p.text = p.text[n:]; len(p.text) > 0 {
 			return
 		}
-		q.closed = p.eor
+		if p.eor {
+			c.EndRecord()
+		}
 		q.pieces = q.pieces[1:]
 	}
 }
@@ -118,25 +115,25 @@ func (k *socket) goOn() bool {
 	if !k.held {
 		return false
 	}
-	i, before := k.conn.Info(), k.queue.waiting()
+	i, waiting := k.conn.Info(), k.queue.waiting()
 	acked := k.more && i.BytesOut != k.acked
-	if k.acked = i.BytesOut; !acked && (before == 0 || i.Unsent > 0 && k.conn.Space() == 0) {
+	if k.acked = i.BytesOut; !acked && (waiting == 0 || k.conn.Space() == 0) {
 		return false
 	}
 	k.post(func(c stack.Conn) {
 		if acked {
 			k.cork(c, false)
 		}
-		k.feed(c, false)
+		k.feed(c)
 	})
-	return acked || i.Unsent == 0
+	return true
 }
 
 // flush hands on all, before the end.
 func (k *socket) flush(c stack.Conn) {
 	if len(k.queue.pieces) > 0 {
 		c.SetBuffers(ample, 0)
-		k.feed(c, true)
+		k.feed(c)
 	}
 }
 
