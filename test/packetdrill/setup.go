@@ -1,3 +1,5 @@
+//go:build cgo
+
 package main
 
 import (
@@ -18,6 +20,7 @@ type setup struct {
 	local     netip.Addr
 	mtu       int
 	split     bool            // superframes leave as segments
+	lowat     int             // bsd.Options.NotSentLowat
 	namespace bool            // take the settings from the network namespace
 	given     map[string]bool // the flags that were given, and come first
 }
@@ -111,6 +114,9 @@ func (s *setup) readNamespace() {
 		if v := sysctl(n.sysctl); len(v) == 1 {
 			*n.to = uint8(v[0])
 		}
+	}
+	if v := sysctl("tcp_notsent_lowat"); len(v) == 1 && v[0] < 1<<31 { // or it is not set
+		s.lowat = v[0]
 	}
 	if v := sysctl("tcp_fin_timeout"); len(v) == 1 {
 		t.FinTimeout = mono.Duration(v[0]) * mono.Second

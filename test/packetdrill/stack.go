@@ -63,8 +63,9 @@ func begin() error {
 		Link: wire.Link(asked.mtu, true), Addrs: []netip.Prefix{netip.PrefixFrom(asked.local, 32)},
 		TCP: asked.tcp, Secrets: secrets, Now: now,
 	}, bsd.Options{
-		Number:  func() (int, error) { return unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0) },
-		Release: func(fd int) { _ = unix.Close(fd) },
+		NotSentLowat: asked.lowat,
+		Number:       func() (int, error) { return unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0) },
+		Release:      func(fd int) { _ = unix.Close(fd) },
 	})
 	return err
 }

@@ -125,7 +125,10 @@ func (k *socket) offerSpace() {
 	}
 }
 
-// notSentLowat is TCP_NOTSENT_LOWAT in bytes; 0: it has not been set.
+// notSentLowat is TCP_NOTSENT_LOWAT in bytes; 0: there is no limit.
 func (k *socket) notSentLowat() int {
-	return int(uint32(k.options.value(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)))
+	if v := k.options.value(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); v != 0 {
+		return int(uint32(v))
+	}
+	return k.sockets.opt.NotSentLowat
 }

@@ -15,10 +15,13 @@ import (
 // rest.
 var ErrBlocked = errors.New("bsd: the call would block")
 
-// Options say how descriptors are numbered.
+// Options say how descriptors are numbered, and what a socket begins with.
 type Options struct {
 	Number  func() (int, error) // the number of a new descriptor; nil: the least that is free, from 3 on
 	Release func(fd int)        // it has been closed; may be nil
+	// NotSentLowat is how much may be queued and unsent before a writer has to wait, in bytes, where TCP_NOTSENT_LOWAT has not
+	// been set (Linux's sysctl tcp_notsent_lowat); 0: no limit.
+	NotSentLowat int
 }
 
 // Sockets are the descriptors over one stack, which is turned by nobody else.
