@@ -45,6 +45,7 @@ var linuxStates = map[fsm.State]uint8{
 const (
 	caOpen     = 0
 	caDisorder = 1
+	caCWR      = 2
 	caRecovery = 3
 	caLoss     = 4
 
@@ -70,8 +71,9 @@ func (k *socket) tcpInfo() unix.TCPInfo {
 		Retransmits: uint8(i.Retries), Backoff: uint8(i.Backoff),
 		Rto: micros(i.RTO), Ato: micros(k.sockets.Stack.Settings().DelayedAck),
 		Snd_mss: uint32(i.SendMSS), Rcv_mss: uint32(i.ReceiveMSS), Pmtu: uint32(i.PathMTU), Advmss: uint32(i.ReceiveMSS),
-		Unacked: segments(i.Flight), Sacked: segments(i.Sacked), Lost: segments(i.Lost),
-		Rtt: micros(i.RTT), Rttvar: micros(i.RTTVar), Min_rtt: micros(i.MinRTT),
+		Unacked: segments(i.Flight), Sacked: segments(i.Sacked), Lost: segments(i.Lost + i.Resent), Retrans: segments(i.Resent), // what is lost stays so until it is acknowledged
+		Last_data_recv: millis(i.LastText),
+		Rtt:            micros(i.RTT), Rttvar: micros(i.RTTVar), Min_rtt: micros(i.MinRTT),
 		Snd_cwnd: uint32(i.Cwnd) / mss, Snd_ssthresh: infiniteSsthresh,
 		Reordering: 3, Total_retrans: uint32(i.Retransmits),
 		Rcv_space: uint32(i.ReceiveBuffer), Rcv_ssthresh: uint32(i.ReceiveWindow), Snd_wnd: uint32(i.SendWindow), Rcv_wnd: uint32(i.ReceiveWindow),
@@ -90,6 +92,8 @@ func (k *socket) tcpInfo() unix.TCPInfo {
 	return t
 }
 
+func millis(d mono.Duration) uint32 { return uint32(d / mono.Millisecond) }
+
 func micros(d mono.Duration) uint32 { return uint32(micro64(d)) }
 
 func micro64(d mono.Duration) uint64 { return uint64(d / mono.Microsecond) }
@@ -100,6 +104,8 @@ func caState(i *tcp.Info) uint8 {
 		return caLoss
 	case i.InRecovery:
 		return caRecovery
+	case i.Reduced:
+		return caCWR
 	case i.Sacked > 0:
 		return caDisorder
 	}

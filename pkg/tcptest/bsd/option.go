@@ -103,7 +103,7 @@ var plain = map[key]rule{
 	{unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT}: boolean,
 
 	{unix.IPPROTO_TCP, unix.TCP_NODELAY}:          booleanThat(func(k *socket, c stack.Conn, v int) { k.applyNoDelay(c, v != 0) }),
-	{unix.IPPROTO_TCP, unix.TCP_CORK}:             booleanThat(func(k *socket, c stack.Conn, v int) { c.SetCork(v != 0 || k.more) }),
+	{unix.IPPROTO_TCP, unix.TCP_CORK}:             booleanThat(func(k *socket, c stack.Conn, v int) { c.SetCork(v != 0) }),
 	{unix.IPPROTO_TCP, unix.TCP_QUICKACK}:         {most: 1, boolean: true, apply: func(_ *socket, c stack.Conn, v int) { c.SetQuickAck(v != 0) }},
 	{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}:     {most: maxInt32, apply: func(_ *socket, c stack.Conn, v int) { c.SetUserTimeout(ms(v)) }},
 	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}:         {least: 1, most: 32767, apply: func(k *socket, c stack.Conn, _ int) { k.applyKeepAlive(c) }},
@@ -140,6 +140,7 @@ func (k *socket) applyNoDelay(c stack.Conn, on bool) {
 	c.SetNoDelay(on)
 	if on {
 		c.SetCork(false)
+		k.release(c)
 	}
 }
 

@@ -17,6 +17,7 @@ type queue struct {
 // piece is some text of one call.
 type piece struct {
 	text []byte
+	more bool // MSG_MORE: more will follow
 	eor  bool // MSG_EOR: it ends a record
 }
 
@@ -78,12 +79,12 @@ func (k *socket) take(p []byte, flags int) (n int) {
 		i := min(goal-k.queue.tail, len(p)-n)
 		last := n+i == len(p)
 		k.queue.pieces = append(k.queue.pieces, piece{
-			text: append([]byte(nil), p[n:n+i]...), eor: last && flags&unix.MSG_EOR != 0,
+			text: append([]byte(nil), p[n:n+i]...), more: !last || flags&unix.MSG_MORE != 0, eor: last && flags&unix.MSG_EOR != 0,
 		})
 		k.queue.tail += i
 		n += i
 		k.on(func(c stack.Conn) {
-			k.cork(c, !last || flags&unix.MSG_MORE != 0)
+			k.more = last && flags&unix.MSG_MORE != 0
 			k.feed(c)
 		})
 	}
@@ -98,7 +99,11 @@ func (k *socket) feed(c stack.Conn) {
 	q := &k.queue
 	for len(q.pieces) > 0 {
 		p := &q.pieces[0]
-		n := c.Write(p.text)
+		write := c.Write
+		if p.more {
+			write = c.WriteMore
+		}
+		n := write(p.text)
 		if p.text = p.text[n:]; len(p.text) > 0 {
 			return
 		}
@@ -122,11 +127,17 @@ func (k *socket) goOn() bool {
 	}
 	k.post(func(c stack.Conn) {
 		if acked {
-			k.cork(c, false)
+			k.release(c)
 		}
 		k.feed(c)
 	})
 	return true
+}
+
+// release lets go of what MSG_MORE has held back.
+func (k *socket) release(c stack.Conn) {
+	k.more = false
+	c.Write(nil)
 }
 
 // flush hands on all, before the end.

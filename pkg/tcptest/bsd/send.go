@@ -67,12 +67,6 @@ func (k *socket) send(iov [][]byte, flags int) (n int, err error) {
 	return n, err
 }
 
-// cork holds back what is not a full segment while there is more to come, or TCP_CORK is set.
-func (k *socket) cork(c stack.Conn, more bool) {
-	k.more = more
-	c.SetCork(more || k.options.is(unix.IPPROTO_TCP, unix.TCP_CORK))
-}
-
 // connectLater is connect with TCP_FASTOPEN_CONNECT: the SYN waits for the first write, to take its text along.
 func (k *socket) connectLater(a netip.AddrPort) error {
 	k.deferred, k.remote, k.phase = true, a, connecting
