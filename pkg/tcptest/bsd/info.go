@@ -72,7 +72,7 @@ func (k *socket) tcpInfo() unix.TCPInfo {
 		Rto: micros(i.RTO), Ato: micros(k.sockets.Stack.Settings().DelayedAck),
 		Snd_mss: uint32(i.SendMSS), Rcv_mss: uint32(i.ReceiveMSS), Pmtu: uint32(i.PathMTU), Advmss: uint32(i.ReceiveMSS),
 		Unacked: segments(i.Flight), Sacked: segments(i.Sacked), Lost: segments(i.Lost + i.Resent), Retrans: segments(i.Resent), // what is lost stays so until it is acknowledged
-		Last_data_recv: millis(i.LastText),
+		Last_data_recv: millis(k.silence(&i)),
 		Rtt:            micros(i.RTT), Rttvar: micros(i.RTTVar), Min_rtt: micros(i.MinRTT),
 		Snd_cwnd: uint32(i.Cwnd) / mss, Snd_ssthresh: infiniteSsthresh,
 		Reordering: 3, Total_retrans: uint32(i.Retransmits),
@@ -90,6 +90,14 @@ func (k *socket) tcpInfo() unix.TCPInfo {
 		t.Reord_seen = 1
 	}
 	return t
+}
+
+// silence is since when no text has come; as Linux has it, that begins with the connection.
+func (k *socket) silence(i *tcp.Info) mono.Duration {
+	if i.BytesIn == 0 {
+		return k.sockets.now().Sub(k.since)
+	}
+	return i.LastText
 }
 
 func millis(d mono.Duration) uint32 { return uint32(d / mono.Millisecond) }

@@ -40,10 +40,11 @@ type socket struct {
 
 	// Of a connection.
 	conn     stack.Conn
-	held     bool // conn may be called
-	opened   bool // the handshake is over
-	ended    bool // the connection is over
-	finished bool // the peer has acknowledged our FIN
+	held     bool      // conn may be called
+	opened   bool      // the handshake is over
+	since    mono.Time // when that was
+	ended    bool      // the connection is over
+	finished bool      // the peer has acknowledged our FIN
 	info     tcp.Info
 	err      syscall.Errno // SO_ERROR
 	eof      bool          // the peer's FIN has come
@@ -127,7 +128,7 @@ func (k *socket) Ready(c stack.Conn, e tcp.Events) {
 		k.wake(unix.EPOLLPRI)
 	}
 	if e&tcp.Opened != 0 {
-		k.opened = true
+		k.opened, k.since = true, k.sockets.now()
 		k.wake(0)
 	}
 	if e&tcp.EOF != 0 {
