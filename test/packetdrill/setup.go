@@ -121,6 +121,9 @@ func (s *setup) readNamespace() {
 	if v := sysctl("tcp_fin_timeout"); len(v) == 1 {
 		t.FinTimeout = mono.Duration(v[0]) * mono.Second
 	}
+	if v := sysctl("tcp_min_tso_segs"); len(v) == 1 {
+		t.LeastSuperframe = uint8(v[0])
+	}
 	if v := sysctl("tcp_ecn"); len(v) == 1 {
 		t.ECN = ecn(v[0])
 	}
