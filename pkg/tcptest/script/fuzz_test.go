@@ -1,0 +1,49 @@
+package script
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// scripts are the files of testdata.
+func scripts(t testing.TB) (list []string) {
+	t.Helper()
+	err := filepath.WalkDir("testdata", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".pkt") {
+			list = append(list, path)
+		}
+		return err
+	})
+	if err != nil || len(list) == 0 {
+		t.Fatalf("%d scripts: %v", len(list), err)
+	}
+	return list
+}
+
+// FuzzParse: no text makes the parser panic, and what it has read it prints so that it reads the same again.
+func FuzzParse(f *testing.F) {
+	for _, file := range scripts(f) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := Parse("f", text, nil)
+		if err != nil {
+			return
+		}
+		printed := s.String()
+		again, err := Parse("f", printed, nil)
+		if err != nil {
+			t.Fatalf("%v in what was printed:\n%s", err, printed)
+		}
+		if twice := again.String(); twice != printed {
+			t.Errorf("printed\n%s, then\n%s", printed, twice)
+		}
+	})
+}

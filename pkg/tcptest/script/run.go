@@ -1,0 +1,395 @@
+package script
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+	"github.com/tcpd-project/tcpd/pkg/tcptest/bsd"
+)
+
+// RunOptions say how a script is run.
+type RunOptions struct {
+	// Silence holds it against the stack when it sends what the script does not expect; else such packets are overlooked
+	// where no packet is expected any more.
+	Silence bool
+}
+
+// Run runs a script against a stack of its own, in virtual time. The transcript shows what happened, up to the first
+// difference, which is the error: an *Error.
+func Run(s *Script, o RunOptions) (transcript string, err error) {
+	r, err := newRunner(s, o)
+	if err == nil {
+		defer r.sockets.Stack.Close()
+		err = r.run()
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.File = s.File
+	}
+	if r == nil {
+		return "", err
+	}
+	return strings.Join(r.lines, ""), err
+}
+
+// runner runs one script.
+type runner struct {
+	script  *Script
+	silence bool
+	opt     header
+	set     *settings
+	sockets *bsd.Sockets
+	wire    *bsd.Wire
+
+	now, start mono.Time
+	base       mono.Time // the time of the event before
+	due        mono.Time // the time of the event at hand
+	line       int       // its line
+
+	flows    []*flow
+	current  *flow
+	fresh    bool           // a socket has begun to listen, and no SYN has come since
+	listener netip.AddrPort // the last
+	peerPort uint16
+	cookies  map[string][]byte
+
+	files   map[int]bool // the descriptors that are open
+	next    int          // the number of the next; 0: the least that is free
+	blocked []*waiter
+	vars    map[string]any
+	lines   []string
+	err     error // the first thing that went wrong while something else was waited for
+}
+
+const firstPeerPort = 32768 // of the ports that a peer connects from
+
+func newRunner(s *Script, o RunOptions) (*runner, error) {
+	r := &runner{
+		script: s, silence: o.Silence, opt: newHeader(), set: newSettings(), start: mono.Time(3600 * mono.Second),
+		peerPort: firstPeerPort, cookies: map[string][]byte{}, files: map[int]bool{}, vars: map[string]any{},
+	}
+	r.now, r.base = r.start, r.start
+	if err := r.opt.read(s.Options); err != nil {
+		return nil, err
+	}
+	if err := r.prepare(); err != nil {
+		return nil, err
+	}
+	r.wire = &bsd.Wire{Now: func() mono.Time { return r.now }, Out: r.sent}
+	sockets, err := bsd.New(stack.Config{
+		Link: r.wire.Link(r.opt.mtu, false), Addrs: []netip.Prefix{netip.PrefixFrom(r.opt.local, 32)}, TCP: r.set.tcp,
+		Secrets: [2]tcp.Secret{{1, 2}, {3, 4}}, Limits: r.set.limits, Now: r.wire.Now, Strict: true,
+	}, bsd.Options{Number: r.number, Release: func(fd int) { delete(r.files, fd) }})
+	r.sockets = sockets
+	return r, err
+}
+
+// prepare has the commands before the first event do what they do, and finds what is outside in the others.
+func (r *runner) prepare() error {
+	first := slices.IndexFunc(r.script.Events, func(e Event) bool { return e.Command == nil })
+	later := *r.set
+	for i, e := range r.script.Events {
+		if e.Command == nil {
+			continue
+		}
+		set := &later
+		if i < first {
+			set = r.set
+		}
+		if err := set.run(e.Command.Text, e.Line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// number gives a new descriptor the number that the script expects.
+func (r *runner) number() (int, error) {
+	fd := r.next
+	if fd <= 0 {
+		for fd = 3; r.files[fd]; fd++ {
+		}
+	}
+	if r.files[fd] {
+		return -1, fmt.Errorf("descriptor %d is open already", fd)
+	}
+	r.files[fd] = true
+	return fd, nil
+}
+
+// run runs the events.
+func (r *runner) run() error {
+	for i := range r.script.Events {
+		e := &r.script.Events[i]
+		r.line, r.due = e.Line, r.time(e)
+		if err := r.event(e); err != nil {
+			return err
+		}
+		if r.err != nil {
+			return r.err
+		}
+		r.base = r.now
+	}
+	return r.finish()
+}
+
+// time is when an event is to be, or to begin.
+func (r *runner) time(e *Event) mono.Time {
+	switch e.When.Base {
+	case Start:
+		return r.start.Add(e.When.At)
+	case Before:
+		return r.base.Add(e.When.At)
+	}
+	return r.now
+}
+
+func (r *runner) event(e *Event) error {
+	if e.Packet != nil && !e.Packet.In {
+		return r.expect(e)
+	}
+	if r.due < r.now {
+		return fault(e.Line, "its time, %s, has passed: it is %s", r.clock(r.due), r.clock(r.now))
+	}
+	if err := r.advance(r.due); err != nil {
+		return err
+	}
+	switch {
+	case e.Packet != nil:
+		return r.inject(e)
+	case e.Call != nil:
+		return r.call(e)
+	case e.Command != nil:
+		return r.command(e)
+	}
+	return r.code(e)
+}
+
+// command sets what begins with the next sockets.
+func (r *runner) command(e *Event) error { return r.set.run(e.Command.Text, e.Line) }
+
+// inject has a packet arrive.
+func (r *runner) inject(e *Event) error {
+	k := e.Packet
+	f := r.flowTo(k)
+	if k.ICMP == nil {
+		f.heard(k)
+	}
+	b, why := f.build(k)
+	if why != "" {
+		return fault(e.Line, "%s", why)
+	}
+	r.note(k.String())
+	r.wire.Deliver(b)
+	return r.turn()
+}
+
+// advance lets time pass, and has all happen that is due by then.
+func (r *runner) advance(to mono.Time) error {
+	for r.step(to) {
+		if err := r.overdue(); err != nil {
+			return err
+		}
+	}
+	r.now = max(r.now, to)
+	if r.err != nil {
+		return r.err
+	}
+	return r.overdue()
+}
+
+// step moves the clock to what is due next, and has it happen. It reports false when nothing is, up to a time.
+func (r *runner) step(to mono.Time) bool {
+	at := r.sockets.Deadline()
+	for _, w := range r.blocked {
+		at = min(at, w.deadline)
+	}
+	if at > to || r.err != nil {
+		return false
+	}
+	r.now = max(r.now, at)
+	if err := r.turn(); err != nil && r.err == nil {
+		r.err = err
+	}
+	return true
+}
+
+// turn turns the stack, and has calls that wait try again.
+func (r *runner) turn() error {
+	if _, err := r.sockets.Turn(); err != nil {
+		return fault(r.line, "the stack has failed: %v", err)
+	}
+	if err := r.sockets.Stack.Check(); err != nil {
+		return fault(r.line, "the stack is not sound: %v", err)
+	}
+	return r.retry()
+}
+
+// sent takes a packet of the stack's.
+func (r *runner) sent(at mono.Time, b []byte) {
+	k, fault := parseSent(at, b)
+	switch {
+	case fault != "":
+		r.fail("the stack sent %s", fault)
+	case k.packet.Proto != ip.ProtoTCP:
+		r.note(fmt.Sprintf("> %d bytes that are not TCP", len(b)))
+	default:
+		f := r.flowFrom(k)
+		f.take(k)
+		f.waiting = append(f.waiting, k)
+		r.note(f.packet(k).brief())
+	}
+}
+
+// brief is the packet without what is the same in most.
+func (k *Packet) brief() string {
+	b := *k
+	b.IP.TTL = 0
+	if b.IP.ECN == NoECN {
+		b.IP.ECN = AnyECN
+	}
+	return b.String()
+}
+
+func (r *runner) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fault(r.line, format, args...)
+	}
+}
+
+// flowFrom is the flow of a segment of the stack's: a new one, if the stack has opened a connection.
+func (r *runner) flowFrom(k *sent) *flow {
+	local := netip.AddrPortFrom(k.packet.Src.Netip(), k.segment.SrcPort)
+	remote := netip.AddrPortFrom(k.packet.Dst.Netip(), k.segment.DstPort)
+	for _, f := range slices.Backward(r.flows) {
+		if f.local == local && f.remote == remote {
+			if k.segment.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN {
+				r.current = f
+			}
+			return f
+		}
+	}
+	return r.newFlow(local, remote)
+}
+
+func (r *runner) newFlow(local, remote netip.AddrPort) *flow {
+	f := &flow{local: local, remote: remote, ports: [2]uint16{local.Port(), remote.Port()}, cookies: r.cookies}
+	r.flows = append(r.flows, f)
+	r.current = f
+	return f
+}
+
+// flowTo is the flow that a packet of the script's belongs to: that of its ports, or the current one. The first SYN after
+// a socket has begun to listen opens one, from a port of its own.
+func (r *runner) flowTo(k *Packet) *flow {
+	if k.Ports != [2]uint16{} {
+		if f := r.byPorts(k.Ports[1], k.Ports[0]); f != nil {
+			r.current = f
+			return f
+		}
+		r.fresh = false
+		return r.newFlow(netip.AddrPortFrom(r.opt.local, k.Ports[1]), netip.AddrPortFrom(r.opt.remote, k.Ports[0]))
+	}
+	syn := k.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN
+	if r.current != nil && !(syn && r.fresh) {
+		return r.current
+	}
+	r.fresh = r.fresh && !syn
+	to := r.listener
+	if !to.IsValid() {
+		to = netip.AddrPortFrom(r.opt.local, r.opt.bind)
+	}
+	r.peerPort++
+	return r.newFlow(netip.AddrPortFrom(r.opt.local, to.Port()), netip.AddrPortFrom(r.opt.remote, r.peerPort))
+}
+
+func (r *runner) byPorts(local, remote uint16) *flow {
+	for _, f := range slices.Backward(r.flows) {
+		if f.ports == [2]uint16{local, remote} {
+			return f
+		}
+	}
+	return nil
+}
+
+// flowOf is the flow of which a packet is expected. A port that the stack has chosen gets its name by the first SYN.
+func (r *runner) flowOf(want *Packet) *flow {
+	if want.Ports == [2]uint16{} {
+		return r.current
+	}
+	if f := r.byPorts(want.Ports[0], want.Ports[1]); f != nil {
+		return f
+	}
+	for _, f := range r.flows {
+		if len(f.waiting) > 0 && f.waiting[0].segment.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN && f.remote.Port() == want.Ports[1] {
+			f.ports = want.Ports
+			return f
+		}
+	}
+	return nil
+}
+
+// window is when a packet may come: the time of its event and the tolerance on both sides.
+func (r *runner) window(e *Event) (from, to mono.Time) {
+	if e.When.Base == Any {
+		return 0, mono.Never
+	}
+	return r.due.Add(-r.opt.tolerance), r.due.Add(e.When.To - e.When.At + r.opt.tolerance)
+}
+
+// patience is how long a packet is waited for though it is late, so that the error tells when it came.
+func (r *runner) patience(to mono.Time) mono.Time {
+	const long = 600 * mono.Second
+	return min(to, r.start.Add(1e6*mono.Second)).Add(long)
+}
+
+// overdue finds a call that should have returned; and a packet that nobody has expected, if the script is one that expects
+// all.
+func (r *runner) overdue() error {
+	for _, w := range r.blocked {
+		if r.now > w.to {
+			return fault(w.event.Line, "expected %s at %s, it has not returned", w.event.Call, r.clock(w.to.Add(-r.opt.tolerance)))
+		}
+	}
+	if !r.silence {
+		return nil
+	}
+	for _, f := range r.flows {
+		if len(f.waiting) > 0 && r.now > f.waiting[0].at.Add(r.opt.tolerance) {
+			k := f.waiting[0]
+			return fault(r.line, "expected nothing, got %s at %s", f.packet(k).brief(), r.clock(k.at))
+		}
+	}
+	return nil
+}
+
+// finish waits for the calls that have not returned.
+func (r *runner) finish() error {
+	for len(r.blocked) > 0 {
+		if err := r.advance(r.blocked[0].to + 1); err != nil {
+			return err
+		}
+	}
+	r.now += mono.Time(r.opt.tolerance) // for overdue alone: nothing happens any more
+	r.now++
+	return r.overdue()
+}
+
+// note adds a line to the transcript.
+func (r *runner) note(s string) { r.lines = append(r.lines, r.clock(r.now)+" "+s+"\n") }
+
+// clock is a time since the script began, in seconds: to the millisecond, or to the microsecond if that is more.
+func (r *runner) clock(t mono.Time) string {
+	s := strconv.FormatFloat(t.Sub(r.start).Seconds(), 'f', 6, 64)
+	for i := 0; i < 3 && strings.HasSuffix(s, "0"); i++ {
+		s = s[:len(s)-1]
+	}
+	return s
+}
