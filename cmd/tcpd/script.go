@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tcpd-project/tcpd/pkg/tcptest/script"
+)
+
+func newScript() *cobra.Command {
+	var verbose, silence bool
+	var define []string
+	cmd := &cobra.Command{
+		Use:   "script FILE...",
+		Short: "Run scripts in packetdrill's language against the stack",
+		Long: "Run scripts in packetdrill's language: each drives a stack of its own in virtual time, without a device and\n" +
+			"without root. A script that fails is shown as a transcript up to the first difference, which comes last.\n\n" +
+			"The language is that of https://github.com/google/packetdrill, as far as it has to do with TCP over IPv4 and\n" +
+			"the socket calls; what is outside of that is named with its line. The exit code is 1 if any script has failed\n" +
+			"or is outside, 2 if the command line is wrong.",
+		Example: "  tcpd script handshake.pkt\n  tcpd script --verbose --define CODE=host_unreachable icmp.pkt",
+	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the transcripts of scripts that pass, too")
+	cmd.Flags().BoolVar(&silence, "silence", false, "let a script fail when the stack sends what it does not expect")
+	cmd.Flags().StringArrayVarP(&define, "define", "D", nil, "`WORD=value`: put a value in place of a word; may be repeated")
+	words := map[string]string{}
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError{errors.New("script needs a FILE")}
+		}
+		return readDefines(words, define)
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		failed := 0
+		for _, file := range args {
+			if !runScript(cmd.OutOrStdout(), file, words, verbose, script.RunOptions{Silence: silence}) {
+				failed++
+			}
+		}
+		if failed > 0 {
+			return fmt.Errorf("%d of %d scripts failed", failed, len(args))
+		}
+		return nil
+	}
+	return cmd
+}
+
+// usageError is a command line that is wrong.
+type usageError struct{ error }
+
+func readDefines(words map[string]string, define []string) error {
+	for _, d := range define {
+		word, value, ok := strings.Cut(d, "=")
+		if !ok {
+			return usageError{fmt.Errorf("--define %s: WORD=value is wanted", d)}
+		}
+		words[word] = value
+	}
+	return nil
+}
+
+// runScript runs a file and tells how it went.
+func runScript(w io.Writer, file string, words map[string]string, verbose bool, o script.RunOptions) bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		fmt.Fprintln(w, err)
+		return false
+	}
+	s, err := script.Parse(file, string(text), words)
+	transcript := ""
+	if err == nil {
+		transcript, err = script.Run(s, o)
+	}
+	if err != nil || verbose {
+		fmt.Fprint(w, transcript)
+	}
+	if err != nil {
+		fmt.Fprintln(w, err)
+		return false
+	}
+	fmt.Fprintf(w, "%s: ok\n", file)
+	return true
+}
