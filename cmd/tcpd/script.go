@@ -13,7 +13,8 @@ import (
 )
 
 func newScript() *cobra.Command {
-	var verbose, silence bool
+	var verbose bool
+	var o script.RunOptions
 	var define []string
 	cmd := &cobra.Command{
 		Use:   "script FILE...",
@@ -26,7 +27,8 @@ func newScript() *cobra.Command {
 		Example: "  tcpd script handshake.pkt\n  tcpd script --verbose --define CODE=host_unreachable icmp.pkt",
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the transcripts of scripts that pass, too")
-	cmd.Flags().BoolVar(&silence, "silence", false, "let a script fail when the stack sends what it does not expect")
+	cmd.Flags().BoolVar(&o.Silence, "silence", false, "let a script fail when the stack sends what it does not expect")
+	cmd.Flags().BoolVar(&o.AnyPush, "any-push", false, "let the flag P differ: where it is set is the stack's affair")
 	cmd.Flags().StringArrayVarP(&define, "define", "D", nil, "`WORD=value`: put a value in place of a word; may be repeated")
 	words := map[string]string{}
 	cmd.Args = func(_ *cobra.Command, args []string) error {
@@ -39,7 +41,7 @@ func newScript() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		failed := 0
 		for _, file := range args {
-			if !runScript(cmd.OutOrStdout(), file, words, verbose, script.RunOptions{Silence: silence}) {
+			if !runScript(cmd.OutOrStdout(), file, words, verbose, o) {
 				failed++
 			}
 		}

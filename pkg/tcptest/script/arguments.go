@@ -39,6 +39,30 @@ func (a *arguments) valueOf(e Expr) int {
 	return int(n)
 }
 
+// fd is the argument i as a descriptor.
+func (a *arguments) fd(i int) int { return a.live(a.number(i)) }
+
+// live is the descriptor that the script calls n.
+func (r *runner) live(n int) int {
+	if fd, ok := r.files[n]; ok {
+		return fd
+	}
+	return -1
+}
+
+// opened is a call's new descriptor, under the number that the script expects: if that is taken, the other has no name any
+// more.
+func (a *arguments) opened(fd int, err error) outcome {
+	n := fd
+	if want, ok := value(a.call.Result); ok && want >= 0 {
+		n = int(want)
+	}
+	if err == nil {
+		a.files[n] = fd
+	}
+	return outcome{n: n, err: err}
+}
+
 // most bounds a buffer, in bytes.
 const most = 1 << 28
 
@@ -165,7 +189,7 @@ func (a *arguments) polls(i int) (fds []unix.PollFd, want []Expr) {
 		if !given {
 			revents = Expr{Kind: Number}
 		}
-		fds = append(fds, unix.PollFd{Fd: int32(a.valueOf(fd)), Events: int16(a.valueOf(events))})
+		fds = append(fds, unix.PollFd{Fd: int32(a.live(a.valueOf(fd))), Events: int16(a.valueOf(events))})
 		want = append(want, revents)
 	}
 	return fds, want
@@ -195,8 +219,8 @@ func (a *arguments) epollEvents(e Expr) (list []unix.EpollEvent) {
 	return append(list, v)
 }
 
-// bits are the names of bits in a number, as a script has them.
-func bits(n uint32, prefix string) string {
+// bitNames are the names of bits in a number, as a script has them.
+func bitNames(n uint32, prefix string) string {
 	var names []string
 	for _, name := range []string{"IN", "PRI", "OUT", "ERR", "HUP", "NVAL", "RDNORM", "WRNORM", "RDHUP"} {
 		bit, ok := constants[prefix+name]

@@ -87,7 +87,7 @@ func infoField(info *unix.TCPInfo, name string) (any, bool) {
 // info is TCP_INFO of the connection at hand: of the descriptor that has it, or else of the last one.
 func (r *runner) info() *unix.TCPInfo {
 	last := -1
-	for fd := range r.files {
+	for _, fd := range r.files {
 		addr, err := r.sockets.PeerAddr(fd)
 		local, _ := r.sockets.LocalAddr(fd)
 		if f := r.current; err == nil && f != nil && addr == f.remote && local == f.local {

@@ -24,6 +24,7 @@ type waiter struct {
 	event    *Event
 	try      func() outcome
 	began    mono.Time
+	waits    bool
 	from, to mono.Time // between which it is to return
 	deadline mono.Time // when it gives up by itself, of a poll with a time-out
 }
@@ -56,18 +57,21 @@ func (r *runner) call(e *Event) (err error) {
 	case !c.Blocks:
 		return fault(e.Line, "expected %s, got a call that does not return (its time is written %s...%[2]s then)", c, e.When)
 	}
-	r.note(c.Name + list("(", c.Args, ")") + " ...")
 	r.blocked = append(r.blocked, w)
 	return nil
 }
 
-// attempt makes a call. A new descriptor gets the number that the script expects.
+// attempt makes a call. In the transcript it stands before what the stack sends by it.
 func (r *runner) attempt(w *waiter) outcome {
-	r.next = 0
-	if n, ok := value(w.event.Call.Result); ok {
-		r.next = int(n)
+	before := len(r.lines)
+	out := w.try()
+	if out.err != bsd.ErrBlocked {
+		r.lines = slices.Insert(r.lines, before, r.line(w.event.Call.text()+" = "+out.text()))
+	} else if !w.waits {
+		w.waits = true
+		r.lines = slices.Insert(r.lines, before, r.line(w.event.Call.text()+" ..."))
 	}
-	return w.try()
+	return out
 }
 
 // retry has those calls that wait try again, until none returns any more: what one does may let another go on.
@@ -94,15 +98,14 @@ func (r *runner) retry() error {
 func (r *runner) returned(w *waiter, out outcome) error {
 	c := w.event.Call
 	got := out.text()
-	r.note(c.Name + list("(", c.Args, ")") + " = " + got)
-	want := c.Result.String() + strings.TrimRight(" "+c.Errno, " ")
+	want := c.text() + " = " + c.Result.String() + strings.TrimRight(" "+c.Errno, " ")
 	switch {
 	case r.now < w.from || r.now > w.to:
-		return fault(w.event.Line, "expected %s%s = %s at %s, got %s at %s", c.Name, list("(", c.Args, ")"), want, r.clock(w.to.Add(-r.opt.tolerance)), got, r.clock(r.now))
+		return fault(w.event.Line, "expected %s at %s, got %s at %s", want, r.clock(w.to.Add(-r.opt.tolerance)), got, r.clock(r.now))
 	case !c.fits(out):
-		return fault(w.event.Line, "expected %s%s = %s, got %s", c.Name, list("(", c.Args, ")"), want, got)
+		return fault(w.event.Line, "expected %s, got %s", want, got)
 	case out.got != "":
-		return fault(w.event.Line, "expected %s%s = %s, got %s with %s", c.Name, list("(", c.Args, ")"), want, got, out.got)
+		return fault(w.event.Line, "expected %s, got %s with %s", want, got, out.got)
 	}
 	return nil
 }

@@ -45,18 +45,17 @@ func callSocket(a *arguments) func() outcome {
 	}
 	typ, protocol := a.number(1), a.number(2)
 	return func() outcome {
-		fd, err := a.sockets.Socket(domain, typ, protocol)
-		return outcome{n: fd, err: err}
+		return a.opened(a.sockets.Socket(domain, typ, protocol))
 	}
 }
 
 func callBind(a *arguments) func() outcome {
-	fd, addr := a.number(0), a.address(1, netip.AddrPortFrom(a.opt.local, a.opt.bind))
+	fd, addr := a.fd(0), a.address(1, netip.AddrPortFrom(a.opt.local, a.opt.bind))
 	return once(func() error { return a.sockets.Bind(fd, addr) })
 }
 
 func callListen(a *arguments) func() outcome {
-	fd, backlog := a.number(0), a.number(1)
+	fd, backlog := a.fd(0), a.number(1)
 	return once(func() error {
 		if err := a.earlyListener(fd, backlog); err != nil {
 			return err
@@ -71,13 +70,13 @@ func callListen(a *arguments) func() outcome {
 }
 
 func callAccept(a *arguments) func() outcome {
-	fd, flags := a.number(0), 0
+	fd, flags := a.fd(0), 0
 	if a.call.Name == "accept4" {
 		flags = a.number(3)
 	}
 	return func() outcome {
 		n, peer, err := a.sockets.Accept(fd, flags)
-		out := outcome{n: n, err: err}
+		out := a.opened(n, err)
 		if want := a.at(1); want.Kind == Struct && err == nil {
 			out.got = differentAddress(want, peer)
 		}
@@ -94,22 +93,28 @@ func differentAddress(want Expr, got netip.AddrPort) string {
 }
 
 func callConnect(a *arguments) func() outcome {
-	fd, addr := a.number(0), a.address(1, netip.AddrPortFrom(a.opt.remote, a.opt.connect))
+	fd, addr := a.fd(0), a.address(1, netip.AddrPortFrom(a.opt.remote, a.opt.connect))
 	return once(func() error { return a.sockets.Connect(fd, addr) })
 }
 
 func callClose(a *arguments) func() outcome {
-	fd := a.number(0)
-	return once(func() error { return a.sockets.Close(fd) })
+	fd := a.fd(0)
+	return once(func() error {
+		err := a.sockets.Close(fd)
+		if err == nil {
+			delete(a.files, a.number(0))
+		}
+		return err
+	})
 }
 
 func callShutdown(a *arguments) func() outcome {
-	fd, how := a.number(0), a.number(1)
+	fd, how := a.fd(0), a.number(1)
 	return once(func() error { return a.sockets.Shutdown(fd, how) })
 }
 
 func callName(a *arguments) func() outcome {
-	fd, ask := a.number(0), a.sockets.LocalAddr
+	fd, ask := a.fd(0), a.sockets.LocalAddr
 	if a.call.Name == "getpeername" {
 		ask = a.sockets.PeerAddr
 	}
@@ -124,7 +129,7 @@ func callName(a *arguments) func() outcome {
 }
 
 func callSetsockopt(a *arguments) func() outcome {
-	fd, level, name, v := a.number(0), a.number(1), a.number(2), a.option(a.at(3))
+	fd, level, name, v := a.fd(0), a.number(1), a.number(2), a.option(a.at(3))
 	return once(func() error {
 		if level == unix.IPPROTO_TCP && name == unix.TCP_FASTOPEN && a.set.fastOpen&fastOpenServer == 0 {
 			return nil // Linux keeps the number, and gives no cookies
@@ -134,7 +139,7 @@ func callSetsockopt(a *arguments) func() outcome {
 }
 
 func callGetsockopt(a *arguments) func() outcome {
-	fd, level, name, want := a.number(0), a.number(1), a.number(2), a.at(3)
+	fd, level, name, want := a.fd(0), a.number(1), a.number(2), a.at(3)
 	return func() outcome {
 		b := make([]byte, 256)
 		n, err := a.sockets.Getsockopt(fd, level, name, b)
@@ -166,7 +171,7 @@ func ints(b []byte) string {
 }
 
 func callFcntl(a *arguments) func() outcome {
-	fd, cmd, arg := a.number(0), a.number(1), 0
+	fd, cmd, arg := a.fd(0), a.number(1), 0
 	if len(a.call.Args) > 2 {
 		arg = a.number(2)
 	}
@@ -177,7 +182,7 @@ func callFcntl(a *arguments) func() outcome {
 }
 
 func callIoctl(a *arguments) func() outcome {
-	fd, request, v := a.number(0), a.number(1), a.at(2)
+	fd, request, v := a.fd(0), a.number(1), a.at(2)
 	if v.Kind == List && len(v.Parts) == 1 {
 		v = v.Parts[0]
 	}
@@ -203,7 +208,7 @@ func callPoll(a *arguments) func() outcome {
 		out := outcome{n: n}
 		for i, p := range fds {
 			if w, ok := value(want[i]); ok && int16(w) != p.Revents {
-				out.got = fmt.Sprintf("revents=%s of %d", bits(uint32(uint16(p.Revents)), "POLL"), p.Fd)
+				out.got = fmt.Sprintf("revents=%s of %d", bitNames(uint32(uint16(p.Revents)), "POLL"), p.Fd)
 			}
 		}
 		return out
@@ -219,13 +224,12 @@ func (a *arguments) within(timeout int) {
 
 func callEpollCreate(a *arguments) func() outcome {
 	return func() outcome {
-		fd, err := a.sockets.EpollCreate()
-		return outcome{n: fd, err: err}
+		return a.opened(a.sockets.EpollCreate())
 	}
 }
 
 func callEpollCtl(a *arguments) func() outcome {
-	ep, op, fd := a.number(0), a.number(1), a.number(2)
+	ep, op, fd := a.fd(0), a.number(1), a.fd(2)
 	var event unix.EpollEvent
 	if a.at(3).Kind == Struct {
 		event = a.epollEvents(a.at(3))[0]
@@ -234,7 +238,7 @@ func callEpollCtl(a *arguments) func() outcome {
 }
 
 func callEpollWait(a *arguments) func() outcome {
-	ep, count := a.number(0), a.number(2)
+	ep, count := a.fd(0), a.number(2)
 	if count > 1<<10 {
 		a.outside("so many events")
 	}
@@ -252,7 +256,7 @@ func callEpollWait(a *arguments) func() outcome {
 		out := outcome{n: n, err: err}
 		for i := range min(n, len(want)) {
 			if want[i] != events[i] {
-				out.got = fmt.Sprintf("{events=%s, fd=%d}", bits(events[i].Events, "EPOLL"), events[i].Fd)
+				out.got = fmt.Sprintf("{events=%s, fd=%d}", bitNames(events[i].Events, "EPOLL"), events[i].Fd)
 			}
 		}
 		return out
@@ -260,7 +264,7 @@ func callEpollWait(a *arguments) func() outcome {
 }
 
 func callRead(a *arguments) func() outcome {
-	fd, n, flags := a.number(0), a.size(2), 0
+	fd, n, flags := a.fd(0), a.size(2), 0
 	if a.call.Name != "read" {
 		flags = a.number(3)
 	}
@@ -268,12 +272,12 @@ func callRead(a *arguments) func() outcome {
 }
 
 func callReadv(a *arguments) func() outcome {
-	return a.receive(a.number(0), a.pieces(a.at(1)), 0, nil)
+	return a.receive(a.fd(0), a.pieces(a.at(1)), 0, nil)
 }
 
 func callRecvmsg(a *arguments) func() outcome {
 	header, iov := a.message(1)
-	return a.receive(a.number(0), iov, a.number(2), &header)
+	return a.receive(a.fd(0), iov, a.number(2), &header)
 }
 
 // receive makes a call that receives, and goes on where it had to wait.
@@ -333,7 +337,7 @@ func (a *arguments) differentMessage(want Expr, got bsd.Message) string {
 }
 
 func callWrite(a *arguments) func() outcome {
-	fd, text, flags := a.number(0), a.text(a.at(1), a.size(2)), 0
+	fd, text, flags := a.fd(0), a.text(a.at(1), a.size(2)), 0
 	if a.call.Name == "send" {
 		flags = a.number(3)
 	}
@@ -342,11 +346,11 @@ func callWrite(a *arguments) func() outcome {
 
 func callSendto(a *arguments) func() outcome {
 	to := a.address(4, netip.AddrPortFrom(a.opt.remote, a.opt.connect))
-	return a.send(a.number(0), [][]byte{a.text(a.at(1), a.size(2))}, a.number(3), to)
+	return a.send(a.fd(0), [][]byte{a.text(a.at(1), a.size(2))}, a.number(3), to)
 }
 
 func callWritev(a *arguments) func() outcome {
-	return a.send(a.number(0), a.pieces(a.at(1)), 0, netip.AddrPort{})
+	return a.send(a.fd(0), a.pieces(a.at(1)), 0, netip.AddrPort{})
 }
 
 func callSendmsg(a *arguments) func() outcome {
@@ -355,7 +359,7 @@ func callSendmsg(a *arguments) func() outcome {
 	if name, ok := member(header, "msg_name"); ok && name.Kind == Struct {
 		to, _ = addressOf(name)
 	}
-	return a.send(a.number(0), iov, a.number(2), to)
+	return a.send(a.fd(0), iov, a.number(2), to)
 }
 
 // send makes a call that sends, and goes on where it had to wait.

@@ -229,6 +229,9 @@ func (k *coder) unary() *formula {
 			k.outside("parentheses as deep as these")
 		}
 		f := k.formula(0)
+		for k.accept(",") { // a tuple, to be told
+			f = &formula{op: "tuple", args: []*formula{f, k.formula(0)}}
+		}
 		if k.tok != ")" {
 			k.outside("%s in code", k.tok)
 		}

@@ -52,6 +52,9 @@ func (r *runner) differs(f *flow, want, got *Packet, at mono.Time) bool {
 	case want.IP.ECN == ECT01 && (got.IP.ECN == ECT0 || got.IP.ECN == ECT1):
 		got.IP.ECN = ECT01
 	}
+	if r.how.AnyPush {
+		got.Flags = got.Flags&^tcp.PSH | want.Flags&tcp.PSH
+	}
 	got.Ports = want.Ports
 	if got.Flags&tcp.SYN != 0 { // its number is the stack's to choose
 		got.Range.To += want.Range.From - got.Range.From
@@ -128,12 +131,12 @@ func (r *runner) expect(e *Event) error {
 		f = r.flowOf(want)
 	}
 	if f == nil || len(f.waiting) == 0 {
-		return fault(e.Line, "expected %s, got nothing", r.at(want, e))
+		return fault(e.Line, "expected %s, got nothing", r.told(want, e))
 	}
 	got, used := f.join(want, r.opt.strict)
 	first, last := f.waiting[0], f.waiting[used-1]
 	if r.differs(f, want, got, first.at) || first.at < from || last.at > to {
-		return fault(e.Line, "expected %s, got %s at %s", r.at(want, e), got, r.clock(first.at))
+		return fault(e.Line, "expected %s, got %s at %s", r.told(want, e), got, r.clock(first.at))
 	}
 	r.learn(f, want, first)
 	f.waiting = f.waiting[used:]
@@ -146,8 +149,8 @@ func (f *flow) unfinished(want *Packet, strict bool) bool {
 	return used == len(f.waiting) && got.Range.From == want.Range.From && got.Range.Len() > 0 && got.Range.Len() < want.Range.Len()
 }
 
-// at is a packet that is expected, and when.
-func (r *runner) at(want *Packet, e *Event) string {
+// told is a packet that is expected, and when.
+func (r *runner) told(want *Packet, e *Event) string {
 	if e.When.Base == Any {
 		return want.String()
 	}

@@ -186,7 +186,7 @@ func (o TCPOption) String() string {
 
 // String is the call with its result.
 func (c *Call) String() string {
-	s := c.Name + list("(", c.Args, ")") + " = " + c.Result.String()
+	s := c.text() + " = " + c.Result.String()
 	if c.Errno != "" {
 		s += " " + c.Errno
 	}
@@ -195,6 +195,9 @@ func (c *Call) String() string {
 	}
 	return s
 }
+
+// text is the call without its result.
+func (c *Call) text() string { return c.Name + list("(", c.Args, ")") }
 
 func list(open string, parts []Expr, shut string) string {
 	text := make([]string, len(parts))

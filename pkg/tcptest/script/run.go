@@ -20,6 +20,9 @@ type RunOptions struct {
 	// Silence holds it against the stack when it sends what the script does not expect; else such packets are overlooked
 	// where no packet is expected any more.
 	Silence bool
+	// AnyPush takes a segment with PSH for one without, and the other way round: RFC 9293 section 3.9.1.2 leaves to the stack
+	// where it is set beside the end of what is queued, and Linux sets it more often.
+	AnyPush bool
 }
 
 // Run runs a script against a stack of its own, in virtual time. The transcript shows what happened, up to the first
@@ -42,7 +45,7 @@ func Run(s *Script, o RunOptions) (transcript string, err error) {
 // runner runs one script.
 type runner struct {
 	script  *Script
-	silence bool
+	how     RunOptions
 	opt     header
 	set     *settings
 	sockets *bsd.Sockets
@@ -51,7 +54,7 @@ type runner struct {
 	now, start mono.Time
 	base       mono.Time // the time of the event before
 	due        mono.Time // the time of the event at hand
-	line       int       // its line
+	at         int       // its line
 
 	flows    []*flow
 	current  *flow
@@ -60,20 +63,22 @@ type runner struct {
 	peerPort uint16
 	cookies  map[string][]byte
 
-	files   map[int]bool // the descriptors that are open
-	next    int          // the number of the next; 0: the least that is free
+	files   map[int]int // descriptors, by the script's number
 	blocked []*waiter
 	vars    map[string]any
 	lines   []string
 	err     error // the first thing that went wrong while something else was waited for
 }
 
+// secrets are the stack's: any will do.
+var secrets = [2]tcp.Secret{{1, 2}, {3, 4}}
+
 const firstPeerPort = 32768 // of the ports that a peer connects from
 
 func newRunner(s *Script, o RunOptions) (*runner, error) {
 	r := &runner{
-		script: s, silence: o.Silence, opt: newHeader(), set: newSettings(), start: mono.Time(3600 * mono.Second),
-		peerPort: firstPeerPort, cookies: map[string][]byte{}, files: map[int]bool{}, vars: map[string]any{},
+		script: s, how: o, opt: newHeader(), set: newSettings(), start: mono.Time(3600 * mono.Second),
+		peerPort: firstPeerPort, cookies: map[string][]byte{}, files: map[int]int{}, vars: map[string]any{},
 	}
 	r.now, r.base = r.start, r.start
 	if err := r.opt.read(s.Options); err != nil {
@@ -85,8 +90,8 @@ func newRunner(s *Script, o RunOptions) (*runner, error) {
 	r.wire = &bsd.Wire{Now: func() mono.Time { return r.now }, Out: r.sent}
 	sockets, err := bsd.New(stack.Config{
 		Link: r.wire.Link(r.opt.mtu, false), Addrs: []netip.Prefix{netip.PrefixFrom(r.opt.local, 32)}, TCP: r.set.tcp,
-		Secrets: [2]tcp.Secret{{1, 2}, {3, 4}}, Limits: r.set.limits, Now: r.wire.Now, Strict: true,
-	}, bsd.Options{Number: r.number, Release: func(fd int) { delete(r.files, fd) }})
+		Secrets: secrets, Limits: r.set.limits, Now: r.wire.Now, Strict: true,
+	}, bsd.Options{})
 	r.sockets = sockets
 	return r, err
 }
@@ -110,25 +115,11 @@ func (r *runner) prepare() error {
 	return nil
 }
 
-// number gives a new descriptor the number that the script expects.
-func (r *runner) number() (int, error) {
-	fd := r.next
-	if fd <= 0 {
-		for fd = 3; r.files[fd]; fd++ {
-		}
-	}
-	if r.files[fd] {
-		return -1, fmt.Errorf("descriptor %d is open already", fd)
-	}
-	r.files[fd] = true
-	return fd, nil
-}
-
 // run runs the events.
 func (r *runner) run() error {
 	for i := range r.script.Events {
 		e := &r.script.Events[i]
-		r.line, r.due = e.Line, r.time(e)
+		r.at, r.due = e.Line, r.time(e)
 		if err := r.event(e); err != nil {
 			return err
 		}
@@ -224,10 +215,10 @@ func (r *runner) step(to mono.Time) bool {
 // turn turns the stack, and has calls that wait try again.
 func (r *runner) turn() error {
 	if _, err := r.sockets.Turn(); err != nil {
-		return fault(r.line, "the stack has failed: %v", err)
+		return fault(r.at, "the stack has failed: %v", err)
 	}
 	if err := r.sockets.Stack.Check(); err != nil {
-		return fault(r.line, "the stack is not sound: %v", err)
+		return fault(r.at, "the stack is not sound: %v", err)
 	}
 	return r.retry()
 }
@@ -260,7 +251,7 @@ func (k *Packet) brief() string {
 
 func (r *runner) fail(format string, args ...any) {
 	if r.err == nil {
-		r.err = fault(r.line, format, args...)
+		r.err = fault(r.at, format, args...)
 	}
 }
 
@@ -281,6 +272,7 @@ func (r *runner) flowFrom(k *sent) *flow {
 
 func (r *runner) newFlow(local, remote netip.AddrPort) *flow {
 	f := &flow{local: local, remote: remote, ports: [2]uint16{local.Port(), remote.Port()}, cookies: r.cookies}
+	r.nameCookie(f)
 	r.flows = append(r.flows, f)
 	r.current = f
 	return f
@@ -358,13 +350,13 @@ func (r *runner) overdue() error {
 			return fault(w.event.Line, "expected %s at %s, it has not returned", w.event.Call, r.clock(w.to.Add(-r.opt.tolerance)))
 		}
 	}
-	if !r.silence {
+	if !r.how.Silence {
 		return nil
 	}
 	for _, f := range r.flows {
 		if len(f.waiting) > 0 && r.now > f.waiting[0].at.Add(r.opt.tolerance) {
 			k := f.waiting[0]
-			return fault(r.line, "expected nothing, got %s at %s", f.packet(k).brief(), r.clock(k.at))
+			return fault(r.at, "expected nothing, got %s at %s", f.packet(k).brief(), r.clock(k.at))
 		}
 	}
 	return nil
@@ -383,7 +375,9 @@ func (r *runner) finish() error {
 }
 
 // note adds a line to the transcript.
-func (r *runner) note(s string) { r.lines = append(r.lines, r.clock(r.now)+" "+s+"\n") }
+func (r *runner) note(s string) { r.lines = append(r.lines, r.line(s)) }
+
+func (r *runner) line(s string) string { return r.clock(r.now) + " " + s + "\n" }
 
 // clock is a time since the script began, in seconds: to the millisecond, or to the microsecond if that is more.
 func (r *runner) clock(t mono.Time) string {

@@ -17,6 +17,7 @@ type settings struct {
 	limits stack.Limits
 	// fastOpen are the bits of Linux's tcp_fastopen.
 	fastOpen uint64
+	key      *cookieKey // of Linux's cookies; nil: not known
 }
 
 // The bits of tcp_fastopen.
@@ -116,6 +117,11 @@ var sysctls = map[string]func(s *settings, v []string) bool{
 		const without = 4 | 0x200 // cookies
 		return err == nil && bits&without == 0
 	},
+	"tcp_fastopen_key": func(s *settings, v []string) bool {
+		k, ok := parseCookieKey(v[0])
+		s.key = &k
+		return ok
+	},
 }
 
 // fixed are settings that the stack does not have: where its ways are those of some values, these are taken; nil: what
@@ -125,7 +131,7 @@ var fixed = map[string][]string{
 	"tcp_reordering": {"3"}, "tcp_slow_start_after_idle": {"1"}, "tcp_abort_on_overflow": {"0"}, "tcp_rfc1337": {"1"},
 	"tcp_no_metrics_save": nil, "tcp_tso_win_divisor": nil, "tcp_min_tso_segs": nil, "tcp_pacing_ss_ratio": nil, "tcp_pacing_ca_ratio": nil,
 	"tcp_autocorking": nil, "tcp_ecn_fallback": {"1"}, "tcp_ecn_option": {"0"}, "tcp_moderate_rcvbuf": {"1"}, "tcp_stdurg": {"0"},
-	"tcp_fastopen_key": nil, "tcp_fastopen_blackhole_timeout_sec": nil, "tcp_notsent_lowat": {"4294967295", "-1"}, "tcp_invalid_ratelimit": {"500"},
+	"tcp_fastopen_blackhole_timeout_sec": nil, "tcp_notsent_lowat": {"4294967295", "-1"}, "tcp_invalid_ratelimit": {"500"},
 	"tcp_max_orphans": nil, "tcp_max_syn_backlog": nil, "tcp_base_mss": {"1024"}, "tcp_challenge_ack_limit": nil, "tcp_limit_output_bytes": nil,
 	"tcp_retrans_collapse": nil, "ip_no_pmtu_disc": {"0"}, "tcp_tw_reuse": nil, "tcp_thin_linear_timeouts": {"0"}, "tcp_adv_win_scale": nil,
 	"tcp_workaround_signed_windows": {"0"}, "tcp_max_tw_buckets": nil, "tcp_available_congestion_control": nil, "tcp_shrink_window": {"0"},
@@ -175,5 +181,6 @@ func sizes(v []string, first, most *int, overhead int) bool {
 var defaults = [][2]string{
 	{"tcp_rmem", "4096 540000 15728640"}, {"tcp_wmem", "4096 262144 4194304"}, {"tcp_timestamps", "1"}, {"tcp_syn_retries", "5"},
 	{"tcp_synack_retries", "5"}, {"tcp_sack", "1"}, {"tcp_congestion_control", "cubic"}, {"tcp_ecn", "0"}, {"tcp_fastopen", "0x70403"},
+	{"tcp_fastopen_key", "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"},
 	{"tcp_syncookies", "1"},
 }

@@ -52,6 +52,9 @@ func (f *formula) eval(known names) (any, error) {
 		}
 		return truth(true), nil
 	}
+	if f.op == "tuple" {
+		return show(args[0]) + " " + show(args[1]), nil
+	}
 	return operate(f.op, args[0], args[1])
 }
 
