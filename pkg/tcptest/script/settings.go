@@ -29,30 +29,19 @@ const (
 
 func newSettings() *settings {
 	s := &settings{tcp: tcp.Defaults(), fastOpen: fastOpenClient}
-	s.tcp.Congestion = unpaced{s.tcp.Congestion}
+	s.tcp.Unpaced = true // Linux paces only over a queue that does it (tc-fq), which no script's device has
+	s.tcp.Congestion = unlimited{s.tcp.Congestion}
 	return s
 }
 
-// unpaced is an algorithm whose connection does not pace: Linux does only over a queue that does it (tc-fq), which no
-// script's device has.
-type unpaced struct{ cc.Algorithm }
+// unlimited is an algorithm whose slow start counts all that one acknowledgment tells of, as in Linux, though nothing
+// paces: there RFC 9406 section 4.3 has a limit (L).
+type unlimited struct{ cc.Algorithm }
 
-func (u unpaced) Open(w *cc.Window, now mono.Time) {
-	u.Algorithm.Open(w, now)
-	u.release(w)
-}
-
-func (u unpaced) Ack(w *cc.Window, now mono.Time, a *cc.Ack) {
-	a.Unpaced = true
+// Ack is cc.Algorithm's.
+func (u unlimited) Ack(w *cc.Window, now mono.Time, a *cc.Ack) {
+	a.Unpaced = false
 	u.Algorithm.Ack(w, now, a)
-	u.release(w)
-}
-
-// release leaves an algorithm its own rate (BBR's), and has any other send what cwnd allows at once.
-func (u unpaced) release(w *cc.Window) {
-	if !w.Owns {
-		w.Pacing = 1 << 60
-	}
 }
 
 // sysctl sets one of net.ipv4's settings. It reports false for one that the stack does not have, or not so.
@@ -104,7 +93,7 @@ var sysctls = map[string]func(s *settings, v []string) bool{
 	"tcp_congestion_control": func(s *settings, v []string) bool {
 		a, ok := cc.ByName(v[0])
 		if ok {
-			s.tcp.Congestion = unpaced{a}
+			s.tcp.Congestion = unlimited{a}
 		}
 		return ok
 	},
