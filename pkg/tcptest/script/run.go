@@ -382,8 +382,5 @@ func (r *runner) line(s string) string { return r.clock(r.now) + " " + s + "\n" 
 // clock is a time since the script began, in seconds: to the millisecond, or to the microsecond if that is more.
 func (r *runner) clock(t mono.Time) string {
 	s := strconv.FormatFloat(t.Sub(r.start).Seconds(), 'f', 6, 64)
-	for i := 0; i < 3 && strings.HasSuffix(s, "0"); i++ {
-		s = s[:len(s)-1]
-	}
-	return s
+	return strings.TrimSuffix(s, "000")
 }
