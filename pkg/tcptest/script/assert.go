@@ -21,6 +21,9 @@ var codeConstants = map[string]float64{
 
 // code runs a code block. The variables that begin with tcpi_ are those of TCP_INFO of the connection at hand.
 func (r *runner) code(e *Event) error {
+	if err := r.turn(); err != nil { // for the stack to know the time
+		return err
+	}
 	var info *unix.TCPInfo
 	known := func(name string) (any, bool) {
 		if v, ok := r.vars[name]; ok {

@@ -268,6 +268,9 @@ func callRead(a *arguments) func() outcome {
 	if a.call.Name != "read" {
 		flags = a.number(3)
 	}
+	if faulty(a.at(1), n) {
+		return failing(unix.EFAULT)
+	}
 	return a.receive(fd, [][]byte{make([]byte, n)}, flags, nil)
 }
 
@@ -279,6 +282,13 @@ func callRecvmsg(a *arguments) func() outcome {
 	header, iov := a.message(1)
 	return a.receive(a.fd(0), iov, a.number(2), &header)
 }
+
+// faulty is a call whose buffer is NULL: it fails, whatever else it would do.
+func faulty(buffer Expr, n int) bool {
+	return buffer.Kind == Name && buffer.Text == "NULL" && n > 0
+}
+
+func failing(err error) func() outcome { return func() outcome { return outcome{err: err} } }
 
 // receive makes a call that receives, and goes on where it had to wait.
 func (a *arguments) receive(fd int, iov [][]byte, flags int, header *Expr) func() outcome {
@@ -341,12 +351,19 @@ func callWrite(a *arguments) func() outcome {
 	if a.call.Name == "send" {
 		flags = a.number(3)
 	}
+	if faulty(a.at(1), len(text)) {
+		return failing(unix.EFAULT)
+	}
 	return a.send(fd, [][]byte{text}, flags, netip.AddrPort{})
 }
 
 func callSendto(a *arguments) func() outcome {
 	to := a.address(4, netip.AddrPortFrom(a.opt.remote, a.opt.connect))
-	return a.send(a.fd(0), [][]byte{a.text(a.at(1), a.size(2))}, a.number(3), to)
+	text := a.text(a.at(1), a.size(2))
+	if faulty(a.at(1), len(text)) {
+		return failing(unix.EFAULT)
+	}
+	return a.send(a.fd(0), [][]byte{text}, a.number(3), to)
 }
 
 func callWritev(a *arguments) func() outcome {

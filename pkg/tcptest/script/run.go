@@ -96,20 +96,29 @@ func newRunner(s *Script, o RunOptions) (*runner, error) {
 	return r, err
 }
 
-// prepare has the commands before the first event do what they do, and finds what is outside in the others.
+// prepare has the commands before the first event do what they do, and finds what is outside in the others: what a stack is
+// made with does not change any more.
 func (r *runner) prepare() error {
-	first := slices.IndexFunc(r.script.Events, func(e Event) bool { return e.Command == nil })
+	events := r.script.Events
+	first := slices.IndexFunc(events, func(e Event) bool { return e.Command == nil })
+	if first < 0 {
+		first = len(events)
+	}
+	for i := range events[:first] {
+		if err := r.command(&events[i]); err != nil {
+			return err
+		}
+	}
 	later := *r.set
-	for i, e := range r.script.Events {
+	for _, e := range events[first:] {
 		if e.Command == nil {
 			continue
 		}
-		set := &later
-		if i < first {
-			set = r.set
-		}
-		if err := set.run(e.Command.Text, e.Line); err != nil {
+		if err := later.run(e.Command.Text, e.Line); err != nil {
 			return err
+		}
+		if later.tcp != r.set.tcp || later.limits != r.set.limits {
+			return outside(e.Line, "settings that change between events: %s", strings.Join(strings.Fields(e.Command.Text), " "))
 		}
 	}
 	return nil
@@ -163,7 +172,7 @@ func (r *runner) event(e *Event) error {
 	return r.code(e)
 }
 
-// command sets what begins with the next sockets.
+// command has a command do what it does.
 func (r *runner) command(e *Event) error { return r.set.run(e.Command.Text, e.Line) }
 
 // inject has a packet arrive.
