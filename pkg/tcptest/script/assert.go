@@ -41,8 +41,12 @@ func (r *runner) code(e *Event) error {
 		}
 		return infoField(info, field)
 	}
-	for i := range e.Code.body {
-		if err := r.statement(&e.Code.body[i], known); err != nil {
+	body, err := parseCode(e.Code.Text, e.Line)
+	if err != nil {
+		return err
+	}
+	for i := range body {
+		if err := r.statement(&body[i], known); err != nil {
 			return err
 		}
 	}

@@ -136,10 +136,7 @@ type Call struct {
 type Command struct{ Text string }
 
 // Code is a piece of Python.
-type Code struct {
-	Text string
-	body []statement
-}
+type Code struct{ Text string }
 
 // ExprKind says what an expression is.
 type ExprKind uint8

@@ -55,7 +55,7 @@ func (r *runner) call(e *Event) (err error) {
 	case out.err != bsd.ErrBlocked:
 		return r.returned(w, out)
 	case !c.Blocks:
-		return fault(e.Line, "expected %s, got a call that does not return (its time is written %s...%[2]s then)", c, e.When)
+		return fault(e.Line, "expected %s, got a call that does not return: one that returns later has its time, too, as in +0...1", c)
 	}
 	r.blocked = append(r.blocked, w)
 	return nil

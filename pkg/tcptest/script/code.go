@@ -40,7 +40,7 @@ type coder struct {
 }
 
 // parseCode reads the text between %{ and }%.
-func parseCode(src string, line int) (c *Code, err error) {
+func parseCode(src string, line int) (body []statement, err error) {
 	k := &coder{src: src, line: line}
 	defer func() {
 		if r := recover(); r != nil {
@@ -48,10 +48,9 @@ func parseCode(src string, line int) (c *Code, err error) {
 			if !ok {
 				panic(r)
 			}
-			c, err = nil, e
+			body, err = nil, e
 		}
 	}()
-	c = &Code{Text: src}
 	k.advance()
 	for k.tok != "" {
 		if k.tok == "\n" || k.tok == ";" {
@@ -59,13 +58,13 @@ func parseCode(src string, line int) (c *Code, err error) {
 			continue
 		}
 		if s, ok := k.statement(); ok {
-			c.body = append(c.body, s)
+			body = append(body, s)
 		}
 		if k.tok != "" && k.tok != "\n" && k.tok != ";" {
 			k.outside("%s in code", k.tok)
 		}
 	}
-	return c, nil
+	return body, nil
 }
 
 func (k *coder) outside(format string, args ...any) { panic(outside(k.line, format, args...)) }

@@ -94,10 +94,11 @@ func (p *parser) number(what string, bits int) uint64 {
 	if p.tok.kind != integer {
 		p.unexpected(what)
 	}
-	n, err := strconv.ParseUint(p.tok.text, 0, bits)
-	if decimal := strings.TrimLeft(p.tok.text, "0"); err != nil && decimal != "" && isDigit(decimal[0]) {
-		n, err = strconv.ParseUint(decimal, 10, bits) // 010 is ten
+	digits, base := p.tok.text, 10
+	if len(digits) > 2 && digits[1]|0x20 == 'x' {
+		digits, base = digits[2:], 16
 	}
+	n, err := strconv.ParseUint(digits, base, bits)
 	if err != nil {
 		p.fail(fault(p.tok.line, "syntax: %s is no %s of %d bits", p.tok, what, bits))
 	}
@@ -137,11 +138,10 @@ func (p *parser) event() Event {
 		e.Command = &Command{p.tok.text}
 		p.advance()
 	case p.tok.kind == code:
-		c, err := parseCode(p.tok.text, p.tok.line)
-		if err != nil {
+		if _, err := parseCode(p.tok.text, p.tok.line); err != nil {
 			p.fail(err)
 		}
-		e.Code = c
+		e.Code = &Code{p.tok.text}
 		p.advance()
 	case p.tok.is("<"), p.tok.is(">"):
 		e.Packet = p.packet()
