@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
@@ -75,4 +77,16 @@ func (r *runner) nameCookie(f *flow) {
 	name := r.set.key.cookie(f.remote.Addr(), f.local.Addr())
 	ours := secrets[0].FastOpenCookie(&tcp.Flow{Local: ip.FromNetip(f.local.Addr()), Remote: ip.FromNetip(f.remote.Addr())}, r.now)
 	r.cookies[string(name)] = ours.Bytes[:ours.Len]
+}
+
+// earlyListener has a listener take cookies that has not asked for it, where the script's settings say that all do.
+func (r *runner) earlyListener(fd, backlog int) error {
+	const all = fastOpenServer | fastOpenAll
+	if r.set.fastOpen&all != all {
+		return nil
+	}
+	if n, err := r.sockets.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN); err != nil || n != 0 {
+		return err
+	}
+	return r.sockets.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN, max(backlog, 1))
 }

@@ -28,7 +28,7 @@ func newHeader() header {
 // ignored are options that have to do with the kernel's devices, or with how packetdrill runs.
 var ignored = map[string]bool{
 	"netmask_ip": true, "gateway_ip": true, "define": true, "verbose": true, "dry_run": true, "non_fatal": true, "speed": true,
-	"init_scripts": true, "send_omit_free": true, "tcp_ts_ecr_scaled": true, "persistent_tun_dev": true,
+	"init_scripts": true, "mss": true, "send_omit_free": true, "tcp_ts_ecr_scaled": true, "persistent_tun_dev": true,
 }
 
 // read takes the options in.
