@@ -207,6 +207,15 @@ func TestDSACKExample5(t *testing.T) {
 	})
 }
 
+// Section 4.2: text that fills a hole, and more, brings again some of what was kept beyond it.
+func TestDSACKOfWhatFillsAHole(t *testing.T) {
+	newReceiver(t, 500).table([]arrival{
+		{1000, 1500, "500 SACK=1000-1500"},
+		{2000, 2500, "500 SACK=2000-2500 1000-1500"},
+		{500, 1700, "1700 SACK=1000-1500 2000-2500"},
+	})
+}
+
 // Section 5.1: a segment is replicated in the network.
 func TestDSACKReplication(t *testing.T) {
 	newReceiver(t, 500).table([]arrival{

@@ -105,6 +105,9 @@ func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 	c.owe(x, now, g)
 	if h := c.rcv.holes; h != 0 {
 		list := &x.Memory.holes[h]
+		if first := list.run[0]; first.From.Less(c.rcv.nxt) && !c.is(factDSACK) { // it was there already (RFC 2883 section 4.2)
+			c.duplicate(first.From, seq.Min(first.To, c.rcv.nxt))
+		}
 		c.rcv.nxt = list.fill(c.rcv.nxt)
 		c.ackNow() // at once when a hole fills (RFC 5681 section 4.2)
 		c.rcv.quick = quickACKs
