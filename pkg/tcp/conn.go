@@ -79,6 +79,7 @@ type sendSpace struct {
 	up       seq.Num // SND.UP, if factUrgentOut
 	used     uint32  // the most in flight up to round, bytes
 	round    seq.Num
+	push     seq.Num // the end of the text that is to be pushed (section 3.9.1.2)
 	small    seq.Num // the end of the last segment that was not full
 	marks    handle  // ends of records that are queued
 	reduced  seq.Num // where the window ends that has been reduced for a mark, if factReduced

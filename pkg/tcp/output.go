@@ -205,6 +205,7 @@ func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin boo
 // closed window one octet (MUST-36), or the FIN. It reports false when there is nothing to probe with any more.
 func (c *Conn) sendProbe(x *Env, now mono.Time, o *Out) bool {
 	most := min(max(1, c.snd.wnd), uint32(c.snd.mss))
+	c.snd.push = c.snd.end // it has waited long enough
 	if out := c.outstanding(); out > 0 {
 		c.again(x, now, o, c.snd.una, min(out, most, c.record(x, c.snd.una)))
 		return true
@@ -303,7 +304,7 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 	if n > 0 {
 		r := x.Memory.ring(c.snd.ring)
 		o.Body[0], o.Body[1] = r.slices(at, int(n))
-		if at.Add(n) == c.snd.end && !c.is(factMore) || c.record(x, at) == n {
+		if end := at.Add(n); end == c.snd.end && end == c.snd.push || c.record(x, at) == n {
 			flags |= PSH
 		}
 		if n > uint32(c.snd.mss) {

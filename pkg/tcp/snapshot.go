@@ -217,6 +217,7 @@ func (s *sendSpace) fields(k *codec) {
 	word(k, &s.used)
 	word(k, &s.round)
 	word(k, &s.small)
+	word(k, &s.push)
 	word(k, &s.reduced)
 }
 

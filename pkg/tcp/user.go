@@ -145,7 +145,15 @@ func (c *Conn) Space() int {
 // Write queues as much of p as there is room for and returns how much that is. Where it is less than all, Writable
 // will be signalled.
 func (c *Conn) Write(x *Env, p []byte) int {
+	n := c.queue(x, p)
 	c.unset(factMore)
+	if n > 0 {
+		c.snd.push = c.snd.end
+	}
+	return n
+}
+
+func (c *Conn) queue(x *Env, p []byte) int {
 	n := min(len(p), c.Space())
 	if n < len(p) {
 		c.set(factStarved)
@@ -168,9 +176,10 @@ func (c *Conn) Write(x *Env, p []byte) int {
 }
 
 // WriteMore is Write for text that more will follow soon, before the peer need see it (Linux's MSG_MORE): what is less than a
-// full segment waits for that, as with SetCork.
+// full segment waits for that, as with SetCork, and has no PSH when it goes after all: for an acknowledgment, as Linux has
+// it, and a Write of nothing.
 func (c *Conn) WriteMore(x *Env, p []byte) int {
-	n := c.Write(x, p)
+	n := c.queue(x, p)
 	c.set(factMore)
 	return n
 }
@@ -237,6 +246,7 @@ func (c *Conn) Commit(x *Env, buf []byte, end seq.Num) {
 	}
 	if !c.any(factFinQueued | factCloseDue) {
 		c.snd.end = seq.Max(c.snd.end, end)
+		c.snd.push = c.snd.end
 	}
 }
 
