@@ -28,6 +28,7 @@ type Info struct {
 	InRecovery, InLoss    bool   // in fast recovery; after a time-out
 	Reduced               bool   // for a mark of ECN, not long ago
 	Reordering            bool   // segments have been seen out of order
+	ReorderDegree         int    // by so many bytes at most
 	ReorderWindow         mono.Duration
 	Flight                int // sent and not acknowledged
 	Sacked, Lost, Resent  int // of these: arrived by SACK, thought lost, sent again and not yet acknowledged
@@ -75,6 +76,7 @@ func (c *Conn) Info(x *Env, now mono.Time) Info {
 	}
 	i.WindowLimited, i.BufferLimited = c.busy.sum(waitingReceive, now), c.busy.sum(waitingSend, now)
 	i.Busy = c.busy.sum(waitingNetwork, now) + i.WindowLimited + i.BufferLimited
+	i.ReorderDegree = int(c.rack.degree)
 	if c.count.bytesIn > 0 {
 		i.LastText = mono.Duration(clockMS(now)-c.rcv.textAt) * mono.Millisecond
 	}

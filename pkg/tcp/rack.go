@@ -14,12 +14,13 @@ type rack struct {
 	fack       seq.Num       // RACK.fack: the highest sequence number delivered
 	dsackRound seq.Num       // RACK.dsack_round
 	probe      seq.Num       // TLP.end_seq, if factProbing
+	degree     uint32        // by how many bytes segments have been out of order at most
 	mult       uint8         // RACK.reo_wnd_mult, less 1
 	persist    uint8         // RACK.reo_wnd_persist
 }
 
 // rackDelivered is steps 2 and 3 of RFC 8985 section 6.2, for one span.
-func (c *Conn) rackDelivered(g *Segment, s span, rtt mono.Duration) {
+func (c *Conn) rackDelivered(g *Segment, from seq.Num, s span, rtt mono.Duration) {
 	if s.again {
 		// An ACK of the first sending, which came after the second: too early to be of that.
 		if c.is(factTimestamps) && g.Options.TSEcr != 0 && int32(g.Options.TSEcr-c.timestamp(s.at)) < 0 || rtt < c.rtt.min {
@@ -30,6 +31,7 @@ func (c *Conn) rackDelivered(g *Segment, s span, rtt mono.Duration) {
 		}
 	} else if s.end.Less(c.rack.fack) {
 		c.set(factReordering)
+		c.rack.degree = max(c.rack.degree, c.rack.fack.Sub(from))
 	}
 	c.rack.fack = seq.Max(c.rack.fack, s.end)
 	c.rack.rtt = rtt // of each, as in Linux: what came late keeps what was sent with it from being thought lost

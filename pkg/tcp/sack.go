@@ -49,7 +49,7 @@ func (c *Conn) delivered(now mono.Time, g *Segment, from seq.Num, s span, a *ack
 	if s.fate == lost && !s.again {
 		c.rackLate(rtt - c.rack.rtt)
 	}
-	c.rackDelivered(g, s, rtt)
+	c.rackDelivered(g, from, s, rtt)
 }
 
 // advance lets the scoreboard follow SND.UNA to ack.

@@ -361,6 +361,7 @@ func (r *rack) fields(k *codec) {
 	word(k, &r.end)
 	word(k, &r.rtt)
 	word(k, &r.late)
+	word(k, &r.degree)
 	word(k, &r.fack)
 	word(k, &r.dsackRound)
 	word(k, &r.probe)

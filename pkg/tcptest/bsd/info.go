@@ -75,7 +75,7 @@ func (k *socket) tcpInfo() unix.TCPInfo {
 		Last_data_recv: millis(k.silence(&i)),
 		Rtt:            micros(i.RTT), Rttvar: micros(i.RTTVar), Min_rtt: micros(i.MinRTT),
 		Snd_cwnd: uint32(i.Cwnd) / mss, Snd_ssthresh: infiniteSsthresh,
-		Reordering: 3, Total_retrans: uint32(i.Retransmits),
+		Reordering: max(3, uint32(i.ReorderDegree)/mss), Total_retrans: uint32(i.Retransmits),
 		Rcv_space: uint32(i.ReceiveBuffer), Rcv_ssthresh: uint32(i.ReceiveWindow), Snd_wnd: uint32(i.SendWindow), Rcv_wnd: uint32(i.ReceiveWindow),
 		Pacing_rate: i.PacingRate, Max_pacing_rate: math.MaxUint64, Delivery_rate: i.DeliveryRate,
 		Bytes_acked: i.BytesOut, Bytes_received: i.BytesIn, Segs_in: uint32(i.SegmentsIn), Segs_out: uint32(i.SegmentsOut),
