@@ -24,8 +24,8 @@ type Window struct {
 	Cwnd     uint32     // what may be in flight
 	Ssthresh uint32     // below it cwnd grows by slow start
 	MSS      uint32     // the sender's maximum segment size
-	Pacing   uint64     // bytes a second; 0: the connection paces by Cwnd and the round-trip time, or not at all
 	Owns     bool       // the algorithm sets Cwnd in recovery, too
+	Pacing   uint64     // bytes a second; 0: the connection paces by Cwnd and the round-trip time, or not at all
 	Priv     [14]uint64 // the algorithm's own
 }
 
