@@ -23,7 +23,8 @@
 // and timestamps, each with =0 or =1, say what is offered; congestion=NAME is the algorithm; local=ADDRESS is the
 // address of the stack, 192.168.0.1 if there is none; mtu=N is that of its device. With namespace the stack takes its
 // settings from the network namespace that the tool runs in, when the script opens its first socket, as the kernel would:
-// from the sysctls of net.ipv4, which scripts set. Other flags come before these.
+// from the sysctls of net.ipv4, which scripts set, and from whether a device tun0 segments (ethtool -K). Other flags come
+// before these. The congestion control is never the namespace's: without a flag it is CUBIC, as the scripts want it.
 //
 // # TCP_INFO
 //

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// offloads reports whether superframes are left whole up to a device of the namespace (GSO). Scripts turn that off on
-// the device that would be the tool's (ethtool -K tun0 tso off gso off), of which there is only the name here. Without the device
-// nobody has.
+// offloads reports whether superframes are left whole up to a device of the namespace (GSO). Scripts turn that off on the
+// device that would be the tool's (ethtool -K tun0 tso off gso off), of which there is only the name here. Where there is
+// no such device nobody has.
 func offloads(device string) bool {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
