@@ -26,6 +26,7 @@ func settings(c *config.TCP) tcp.Settings {
 	s.SendBuffer, s.ReceiveBuffer = int(c.SendBuffer), int(c.ReceiveBuffer)
 	s.SendBufferMax, s.ReceiveBufferMax = int(c.SendBufferMax), int(c.ReceiveBufferMax)
 	s.Congestion, _ = cc.ByName(c.Congestion) // Validate has looked it up
+	s.LeastSuperframe = c.MinTSOSegs
 	s.MSS, s.TTL, s.DSCP, s.Unpaced = c.MSS, c.TTL, c.DSCP, !c.Pacing
 	s.ECN = map[string]tcp.ECN{"passive": tcp.ECNPassive, "off": tcp.ECNOff, "on": tcp.ECNOn, "accurate": tcp.ECNAccurate}[c.ECN]
 	s.MTUProbing = map[string]tcp.MTUProbing{

@@ -64,6 +64,7 @@ type TCP struct {
 	WindowScale       bool          `yaml:"window_scale"`
 	SACK              bool          `yaml:"sack"`
 	MSS               uint16        `yaml:"mss"` // bytes; 0: what the device takes
+	MinTSOSegs        uint8         `yaml:"min_tso_segs"`
 	TTL               uint8         `yaml:"ttl"`
 	DSCP              uint8         `yaml:"dscp"`
 }
@@ -99,7 +100,7 @@ func Defaults() Config {
 			SynRetries: 7, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: "black-hole",
 			KeepAliveTime: 2 * time.Hour, KeepAliveIntvl: 75 * time.Second, KeepAliveProbes: 9,
 			SendBuffer: 256 * KiB, SendBufferMax: 16 * MiB, ReceiveBuffer: 256 * KiB, ReceiveBufferMax: 16 * MiB,
-			Congestion: "cubic", Pacing: true, ECN: "passive", Timestamps: true, WindowScale: true, SACK: true, TTL: 64,
+			Congestion: "cubic", Pacing: true, ECN: "passive", Timestamps: true, WindowScale: true, SACK: true, MinTSOSegs: 2, TTL: 64,
 		},
 		Limits:   Limits{HalfOpen: 4096, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB},
 		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},

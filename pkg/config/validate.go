@@ -109,6 +109,7 @@ func (v *faults) tcp(t *TCP) {
 	if t.MSS != 0 {
 		within(v, "tcp.mss", t.MSS, 48, 65495)
 	}
+	within(v, "tcp.min_tso_segs", t.MinTSOSegs, 2, 44)
 	within(v, "tcp.ttl", t.TTL, 1, 255)
 	within(v, "tcp.dscp", t.DSCP, 0, 63)
 	if !slices.Contains(MTUProbings, t.MTUProbing) {

@@ -253,7 +253,7 @@ func Defaults() Settings {
 		SynRetries: 7, SynAckRetries: 5, Retries1: 3, Retries2: 15, OrphanRetries: 8, MTUProbing: MTUProbingBlackHole,
 		KeepIdle: 7200 * mono.Second, KeepInterval: 75 * mono.Second, KeepCount: 9,
 		SendBuffer: 256 << 10, SendBufferMax: 16 << 20, ReceiveBuffer: 256 << 10, ReceiveBufferMax: 16 << 20,
-		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.Cubic{}, TTL: 64,
+		Timestamps: true, WindowScale: true, SACK: true, Congestion: cc.Cubic{}, LeastSuperframe: 2, TTL: 64,
 	}
 }
 

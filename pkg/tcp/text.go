@@ -60,8 +60,9 @@ func (c *Conn) arrange(x *Env, now mono.Time, g *Segment) Drop {
 		c.ackNow()
 	}
 	if room := int(c.rcv.adv.Sub(g.Seq)); g.Seq.LessEq(c.rcv.adv) && len(g.Text) > room {
-		g.Text = g.Text[:room]
-		c.ackNow()
+		if g.Text = g.Text[:room]; g.Seq == c.rcv.nxt {
+			c.ackNow() // beyond a hole there is one anyway (RFC 5681 section 4.2: one for each segment)
+		}
 	}
 	switch {
 	case len(g.Text) == 0:
