@@ -95,7 +95,7 @@ func TestShrunkWindow(t *testing.T) {
 	}
 	l.in(fsm.Established)
 	for l.hear(Segment{Flags: ACK, Ack: edge, Window: 60_000}); l.c.snd.una != l.c.snd.end; l.hear(Segment{Flags: ACK, Ack: edge, Window: 60_000}) {
-		list := l.after(mono.Second) // it opens again, and all goes
+		list := l.after(60 * mono.Second) // it opens again, and all goes
 		if len(list) == 0 {
 			t.Fatalf("silent with %d bytes unacknowledged", l.c.snd.end.Sub(l.c.snd.una))
 		}
@@ -138,7 +138,7 @@ func TestWindowShrunkToZero(t *testing.T) {
 func TestZeroWindowProbes(t *testing.T) {
 	l := estab(t)
 	l.closes(Segment{Ack: l.c.snd.nxt})
-	l.write(5000)
+	l.write(1 + 3*1460)
 	rto := l.c.rto(l.x)
 	for n := range 8 {
 		wait := rto << n
@@ -153,7 +153,7 @@ func TestZeroWindowProbes(t *testing.T) {
 	l.quiet(rto<<8 - 1)
 	l.expectText(1)
 	l.hear(Segment{Flags: ACK, Ack: l.c.snd.una + 1})
-	if n := textOf(l.says()); n != 4999 {
+	if n := textOf(l.says()); n != 3*1460 {
 		t.Errorf("then %d bytes", n)
 	}
 }
