@@ -23,6 +23,7 @@ type HostOptions struct {
 	Secrets    *[2]tcp.Secret // drawn from the world if nil
 	Limits     stack.Limits
 	Routes     []stack.Route
+	Addrs      []netip.Prefix // what the stack answers for; its own address if nil
 	// Steer chooses a queue for a packet; random if nil.
 	Steer func(f *Frame, queues int) int
 }
@@ -74,6 +75,9 @@ func (w *World) Host(name string, opt HostOptions) *Host {
 		Secrets: [2]tcp.Secret{{w.Rand.Uint64(), w.Rand.Uint64()}, {w.Rand.Uint64(), w.Rand.Uint64()}},
 		Limits:  opt.Limits, Routes: opt.Routes, Trace: h, Now: w.Now, Strict: true,
 	}
+	if opt.Addrs != nil {
+		cfg.Addrs = opt.Addrs
+	}
 	if opt.TCP != nil {
 		cfg.TCP = *opt.TCP
 	}
@@ -88,6 +92,21 @@ func (w *World) Host(name string, opt HostOptions) *Host {
 	h.Stack = s
 	w.hosts = append(w.hosts, h)
 	return h
+}
+
+// at is the host that has the address, or else a prefix around it; nil if there is none.
+func (w *World) at(a ip.Addr) (host *Host) {
+	for _, h := range w.hosts {
+		if h.addr == a {
+			return h
+		}
+		for _, p := range h.opt.Addrs {
+			if p.Contains(a.Netip()) {
+				host = h
+			}
+		}
+	}
+	return host
 }
 
 // Transition is the stack.Tracer.

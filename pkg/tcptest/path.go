@@ -66,11 +66,7 @@ func (w *World) send(h *Host, packet []byte, gso uint16) {
 		return
 	}
 	f.parse(&p)
-	for _, o := range w.hosts {
-		if o.addr == p.Dst {
-			f.Dst = o
-		}
-	}
+	f.Dst = w.at(p.Dst)
 	path := w.paths[[2]*Host{h, f.Dst}]
 	if f.TCP {
 		if !w.Blind && !tcp.ChecksumOK(p.Src, p.Dst, p.Payload) {
