@@ -51,6 +51,7 @@ func set(at int, v ...byte) func([]byte) []byte {
 
 func cut(n int) func([]byte) []byte { return func(b []byte) []byte { return b[:n] } }
 
+// Proves: RFC 9293 MUST-63
 func TestParseChecks(t *testing.T) {
 	for _, c := range []fault{
 		{"nothing wrong", set(0), false, DropNone},
@@ -116,6 +117,8 @@ func TestParseChecks(t *testing.T) {
 }
 
 // RFC 791 3.1 gives the two formats of options; RFC 1122 3.2.1.8: "the IP layer MUST ... silently ignore all others".
+//
+// Proves: RFC 9293 MUST-50
 func TestParseWalksOptions(t *testing.T) {
 	const recordRoute, timestamp, routerAlert, unknown = 7, 68, 148, 0x9e
 	for _, c := range []struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/socket"
 )
 
+// Proves: RFC 9293 MUST-43
 func TestDialFromAChosenEnd(t *testing.T) {
 	eachShape(t, func(t *testing.T, w *wire) {
 		l := w.listen(webPort)

@@ -161,6 +161,7 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
+// Proves: RFC 9293 MUST-12, MUST-46
 func TestErrorsAreTheKernels(t *testing.T) {
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {

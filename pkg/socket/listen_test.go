@@ -71,6 +71,7 @@ func (w *wire) listenPrefix(prefix string, port uint16) *socket.Listener {
 	return l
 }
 
+// Proves: RFC 9293 MUST-43
 func TestMostSpecificListenerWins(t *testing.T) {
 	eachShape(t, func(t *testing.T, w *wire) {
 		anywhere := w.listenPrefix("0.0.0.0/0", 0)

@@ -90,6 +90,8 @@ func TestUserTimeout(t *testing.T) {
 }
 
 // Urgent text comes in its place; its reader is told of it before, and how far it reaches.
+//
+// Proves: RFC 9293 MUST-32, MUST-33
 func TestWriteUrgent(t *testing.T) {
 	eachShape(t, func(t *testing.T, w *wire) {
 		c, s := w.pair()

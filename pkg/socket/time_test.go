@@ -92,6 +92,7 @@ func TestLostPacketIsSentAgain(t *testing.T) {
 	}
 }
 
+// Proves: RFC 9293 MUST-28
 func TestKeepAliveAfterTwoHours(t *testing.T) {
 	for _, answers := range []bool{true, false} {
 		name := map[bool]string{true: "answered", false: "unanswered"}[answers]

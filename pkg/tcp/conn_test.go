@@ -52,6 +52,8 @@ func TestTeardownTakesFourSegments(t *testing.T) {
 }
 
 // TIME-WAIT lasts 2 MSL (MUST-13), and a repeated FIN, acknowledged, begins it anew.
+//
+// Proves: RFC 9293 MUST-13
 func TestTimeWaitIsTwoMSL(t *testing.T) {
 	p := established(t)
 	p.a.c.Close(p.a.x, p.now)

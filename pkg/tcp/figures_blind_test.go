@@ -75,6 +75,8 @@ func TestBlindSYN(t *testing.T) {
 //	SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT
 //
 // Text with any other is dropped, and a challenge ACK sent.
+//
+// Proves: RFC 9293 MAY-12
 func TestBlindACK(t *testing.T) {
 	for _, c := range []struct {
 		ack   func(c *Conn) seq.Num

@@ -13,6 +13,8 @@ import (
 //	(2.3)  R = 800 ms              RTTVAR = 3/4*200 + 1/4*400 = 250
 //	                               SRTT = 7/8*400 + 1/8*800 = 450         RTO = 1450
 //	       R = 450 ms              RTTVAR = 187.5, SRTT = 450             RTO = 1200
+//
+// Proves: RFC 9293 MUST-18
 func TestRTOEstimator(t *testing.T) {
 	p := newPair(t)
 	if rto := p.a.c.rto(p.a.x); rto != mono.Second {
@@ -91,6 +93,8 @@ func TestRTOTimer(t *testing.T) {
 }
 
 // RFC 6298 section 3 (Karn): no sample is taken of a segment that was sent twice, nor of what waited behind it.
+//
+// Proves: RFC 9293 MUST-18
 func TestKarn(t *testing.T) {
 	s := newSender(t, ms, 10, 2, noSACK)
 	before := s.c.rtt
@@ -112,6 +116,8 @@ func TestKarn(t *testing.T) {
 
 // The same of the SYN: with one lost, the handshake measures nothing, unless timestamps tell which one is acknowledged; and
 // the time-out is 3 s then (RFC 6298 (5.7)).
+//
+// Proves: RFC 9293 MUST-18
 func TestKarnOfTheSYN(t *testing.T) {
 	for _, c := range []struct {
 		lost       int

@@ -111,6 +111,8 @@ func TestFINWithText(t *testing.T) {
 }
 
 // TIME-WAIT lasts 2 MSL: at most the millisecond of its record and the tick of the wheel more.
+//
+// Proves: RFC 9293 MUST-13
 func TestTimeWait(t *testing.T) {
 	for _, held := range []bool{false, true} {
 		p := open(t)
@@ -185,6 +187,8 @@ func TestPortReuse(t *testing.T) {
 }
 
 // Close with text unread tells the peer so (RFC 1122 section 4.2.2.13).
+//
+// Proves: RFC 9293 SHLD-3
 func TestCloseUnread(t *testing.T) {
 	p := open(t)
 	p.s.Paused = true

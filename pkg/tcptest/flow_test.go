@@ -20,6 +20,8 @@ func paused(t *testing.T, n int) *pair {
 }
 
 // The window stays closed for an hour while the peer answers the probes (MUST-37); then all arrives.
+//
+// Proves: RFC 9293 MUST-36, MUST-37, MAY-8, SHLD-30
 func TestZeroWindow(t *testing.T) {
 	p := paused(t, 20_000)
 	p.c.Write(100_000)
@@ -76,6 +78,8 @@ func TestLossIntoSmallWindow(t *testing.T) {
 }
 
 // Who reads a byte at a time brings about neither tiny windows nor tiny segments (section 3.8.6.2).
+//
+// Proves: RFC 9293 MUST-38, MUST-39
 func TestSillyWindow(t *testing.T) {
 	p := paused(t, 20_000)
 	p.c.Write(60_000)
@@ -109,6 +113,8 @@ func TestSillyWindow(t *testing.T) {
 }
 
 // Nagle: while something small is unacknowledged the next small pieces wait and go together (section 3.7.4).
+//
+// Proves: RFC 9293 SHLD-7, MUST-17
 func TestNagle(t *testing.T) {
 	for _, noDelay := range []bool{false, true} {
 		p := open(t)

@@ -10,6 +10,8 @@ import (
 
 // Every packet of a connection has the time to live and the codepoint of its settings (MUST-48, MUST-49), and a user may
 // change the codepoint as he goes (SHLD-21); it is handed to IP as it is (SHLD-22).
+//
+// Proves: RFC 9293 MUST-48, MUST-49, SHLD-21, SHLD-22
 func TestHeaderFields(t *testing.T) {
 	p := newPair(t, settings(func(s *tcp.Settings) { s.TTL, s.DSCP = 7, 46 }), HostOptions{})
 	type field struct {
@@ -39,6 +41,8 @@ func TestHeaderFields(t *testing.T) {
 }
 
 // A connection is not opened to more than one host (MUST-46).
+//
+// Proves: RFC 9293 MUST-46
 func TestDialToMany(t *testing.T) {
 	p := newPair(t)
 	for _, a := range []string{"224.0.0.1", "255.255.255.255", "0.0.0.0", "127.0.0.1", "::1"} {
@@ -55,6 +59,8 @@ func TestDialToMany(t *testing.T) {
 
 // The user is told when R1 retransmissions were not answered, before R2 ends the connection (SHLD-9), and not again before
 // there is progress.
+//
+// Proves: RFC 9293 MUST-20, MUST-47, SHLD-9
 func TestTroubled(t *testing.T) {
 	p := open(t)
 	told := 0

@@ -60,6 +60,8 @@ func TestNewReno(t *testing.T) {
 
 // The time-out doubles up to its limit, and ends in TimedOut after R2 (RFC 6298, section 3.8.3). Before the first goes a
 // tail loss probe, where the time-out would have been (RFC 8985 section 7.2).
+//
+// Proves: RFC 9293 MUST-19, SHLD-11
 func TestBackOff(t *testing.T) {
 	p := open(t)
 	p.filter(func(*sent) bool { return true })

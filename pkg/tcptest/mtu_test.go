@@ -13,6 +13,8 @@ func (p *pair) blackHole(mtu int) {
 }
 
 // RFC 4821: a path that swallows large segments is found out after R1 time-outs, and then searched for what it takes.
+//
+// Proves: RFC 9293 MUST-20
 func TestBlackHole(t *testing.T) {
 	for _, mtu := range []int{1500, 1499, 1400, 1280, 1100, 1000, 600} {
 		p := open(t)
@@ -95,6 +97,8 @@ func TestPathGrows(t *testing.T) {
 }
 
 // A route may take less than the device: that is offered, and sent, and only to those behind it.
+//
+// Proves: RFC 9293 MUST-16
 func TestRouteMSS(t *testing.T) {
 	for _, dials := range []bool{true, false} {
 		opt := HostOptions{Routes: []stack.Route{{Prefix: mustPrefix("10.0.0.0/30"), MSS: 1000}, {Prefix: mustPrefix("10.0.0.3/32"), MSS: 1300}}}

@@ -17,6 +17,8 @@ func TestOpen(t *testing.T) {
 }
 
 // RFC 9293 Figure 7: both dial each other from the ports that they dial.
+//
+// Proves: RFC 9293 MUST-10
 func TestSimultaneousOpen(t *testing.T) {
 	p := newPair(t)
 	p.c, p.s = p.a.Dial(p.b, 7000, 6000), p.b.Dial(p.a, 6000, 7000)
@@ -121,6 +123,8 @@ func TestRepeatedSYN(t *testing.T) {
 
 // Nobody answers: SynRetries SYNs more, for three minutes at least (MUST-23), then TimedOut; 1 s doubled each time
 // (RFC 6298).
+//
+// Proves: RFC 9293 MUST-22, MUST-23
 func TestNoAnswer(t *testing.T) {
 	p := newPair(t)
 	p.filter(func(s *sent) bool { return true })

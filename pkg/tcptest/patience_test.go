@@ -14,6 +14,8 @@ func lostAll(*sent) bool { return true }
 
 // The user time-out ends a connection whose peer falls silent, exactly then and whatever R2 is; a connection that makes
 // progress outlives it (section 3.8.3).
+//
+// Proves: RFC 9293 MUST-21
 func TestUserTimeout(t *testing.T) {
 	for _, byCall := range []bool{true, false} {
 		p := open(t, settings(func(s *tcp.Settings) {
@@ -111,8 +113,10 @@ func unreachable(p *pair, u *User, at seq.Num, typ, code uint8) {
 }
 
 // Soft errors end nothing (MUST-56), in no state; they are told when the connection is given up after all.
+//
+// Proves: RFC 9293 MUST-47, MUST-54, MUST-56, SHLD-25
 func TestSoftErrors(t *testing.T) {
-	for _, e := range []struct{ typ, code uint8 }{{3, ip.CodeNet}, {3, ip.CodeHost}, {3, ip.CodeSourceRoute}, {11, 0}, {12, 0}} {
+	for _, e := range []struct{ typ, code uint8 }{{3, ip.CodeNet}, {3, ip.CodeHost}, {3, ip.CodeSourceRoute}, {11, 0}, {11, 1}, {12, 0}, {12, 1}} {
 		p := open(t, settings(func(s *tcp.Settings) { s.Retries2 = 4 }))
 		p.filter(lostAll)
 		p.c.Write(1000)
@@ -133,6 +137,8 @@ func TestSoftErrors(t *testing.T) {
 }
 
 // A soft error while opening does not end it either; the SYN goes on, and the connection opens when the path is back.
+//
+// Proves: RFC 9293 MUST-56
 func TestSoftErrorWhileOpening(t *testing.T) {
 	p := newPair(t)
 	p.filter(lostAll)
@@ -149,6 +155,8 @@ func TestSoftErrorWhileOpening(t *testing.T) {
 }
 
 // An error that quotes nothing in flight, or is a source quench (MUST-55), is not heeded.
+//
+// Proves: RFC 9293 MUST-55
 func TestErrorsNotHeeded(t *testing.T) {
 	p := open(t)
 	unreachable(p, p.c, seq.Num(p.c.Info().InitialSend)+1, 3, ip.CodeHost) // nothing is in flight

@@ -32,6 +32,8 @@ func TestQuickACKsAtFirst(t *testing.T) {
 }
 
 // One small segment's ACK waits 40 ms for company, to the tick; text of ours takes it along at once.
+//
+// Proves: RFC 9293 SHLD-18, MUST-40
 func TestDelayedACKIs40ms(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p, n := settled(t, passive)
@@ -53,6 +55,8 @@ func TestDelayedACKIs40ms(t *testing.T) {
 }
 
 // Every second full segment is acknowledged at once.
+//
+// Proves: RFC 9293 SHLD-19
 func TestEverySecondSegment(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p, n := settled(t, passive)
@@ -69,6 +73,8 @@ func TestEverySecondSegment(t *testing.T) {
 
 // A gap is told of at once, by each segment beyond it, and so is its filling, in part and in whole (RFC 5681 section
 // 4.2).
+//
+// Proves: RFC 9293 SHLD-31, MAY-13
 func TestGapsAreToldAtOnce(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p, n := settled(t, passive)
@@ -89,6 +95,8 @@ func TestGapsAreToldAtOnce(t *testing.T) {
 }
 
 // A superframe has one ACK, at once, as from Linux: also one of two small segments.
+//
+// Proves: RFC 9293 MUST-58
 func TestOneACKForASuperframe(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, size := range []int{1448, 100} {
@@ -137,6 +145,8 @@ func TestWindowUpdate(t *testing.T) {
 }
 
 // PSH is on the last segment of what was written, and on no other.
+//
+// Proves: RFC 9293 MUST-61
 func TestPSH(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, settings(func(s *tcp.Settings) { s.NoDelay = true }), allOptions)

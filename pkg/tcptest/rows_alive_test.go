@@ -10,6 +10,8 @@ import (
 
 // A keep-alive probe is one octet before SND.NXT, so that it must be answered (section 3.8.4). A peer that answers is
 // asked again after the idle time; one that does not, every interval, and count times.
+//
+// Proves: RFC 9293 MUST-24, MUST-25, MUST-27, MUST-29, SHLD-12, MAY-5
 func TestKeepAliveProbes(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, HostOptions{}, allOptions)
@@ -40,6 +42,8 @@ func TestKeepAliveProbes(t *testing.T) {
 
 // Into a window that is closed for an hour one octet goes again and again, ever more rarely; nobody gives up while the
 // peer answers, and all goes when it opens.
+//
+// Proves: RFC 9293 MUST-36, MUST-37, SHLD-30
 func TestZeroWindowForAnHour(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		o := allOptions

@@ -77,6 +77,8 @@ func TestBlindSYN(t *testing.T) {
 
 // Section 5: text whose ACK is of something never sent, or older than the largest window, is not taken, but challenged;
 // with an ACK that is old, but not so old, it is taken.
+//
+// Proves: RFC 9293 MAY-12
 func TestBlindText(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := talked(t, passive)
@@ -189,6 +191,8 @@ func (p *byHand) icmpAbout(g got, off uint32, code uint8, mtu int) {
 
 // RFC 5927: an ICMP error that quotes a sequence number not in flight is not believed. One that quotes another ends a
 // connection while it opens, and never after that.
+//
+// Proves: RFC 9293 MUST-54, SHLD-26
 func TestHardErrors(t *testing.T) {
 	for _, code := range []uint8{ip.CodePort, ip.CodeProtocol} {
 		p := newHand(t, HostOptions{}, allOptions)
@@ -219,6 +223,8 @@ func TestHardErrors(t *testing.T) {
 
 // "Fragmentation needed" is believed for what is in flight alone, and then the text goes again, smaller (RFC 1191); not
 // smaller than Linux's least MTU of 552.
+//
+// Proves: RFC 9293 MUST-54
 func TestTooBig(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, c := range []struct{ mtu, mss int }{{1400, 1348}, {700, 648}, {68, 500}, {0, 500}, {1500, 1448}, {9000, 1448}} {

@@ -111,6 +111,8 @@ func timeWait(t *testing.T, passive, held bool, opt tcp.Options) *byHand {
 
 // A SYN ends TIME-WAIT if it is newer than the connection: by its timestamp (RFC 6191), or by its sequence number where
 // it has none (section 3.6.1). Otherwise it is acknowledged, and TIME-WAIT goes on.
+//
+// Proves: RFC 9293 MAY-2, SHLD-4
 func TestTimeWaitReuse(t *testing.T) {
 	for _, c := range []struct {
 		name   string

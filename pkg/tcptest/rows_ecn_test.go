@@ -12,6 +12,8 @@ const bothECN = tcp.ECE | tcp.CWR
 func ecn(e tcp.ECN) HostOptions { return settings(func(s *tcp.Settings) { s.ECN = e }) }
 
 // What a SYN and its answer say of ECN under each setting (RFC 3168 section 6.1.1), and whether text is then marked.
+//
+// Proves: RFC 9293 SHLD-8
 func TestECNIsAgreed(t *testing.T) {
 	for _, c := range []struct {
 		set     tcp.ECN
@@ -59,6 +61,8 @@ func TestECNIsAgreed(t *testing.T) {
 }
 
 // The receiver echoes a mark on every ACK until it hears CWR, and then no more, until the next mark.
+//
+// Proves: RFC 9293 SHLD-8
 func TestMarksAreEchoed(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := ecnHand(t, passive)
@@ -111,6 +115,8 @@ func ecnHand(t *testing.T, passive bool) *byHand {
 }
 
 // The sender reduces once a window for however many echoes, sends nothing again, and says so once, by CWR on new text.
+//
+// Proves: RFC 9293 SHLD-8
 func TestOneReductionAWindow(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := ecnHand(t, passive)
@@ -153,6 +159,8 @@ func TestOneReductionAWindow(t *testing.T) {
 }
 
 // ECT stands on new text alone: not on ACKs, what is sent again, probes and RSTs (RFC 3168 section 6.1).
+//
+// Proves: RFC 9293 SHLD-8
 func TestOnlyNewTextIsECT(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := ecnHand(t, passive)

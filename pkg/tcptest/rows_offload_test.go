@@ -9,6 +9,8 @@ import (
 
 // With and without superframes and checksums by the device, at either end, the same bytes arrive, on paths that lose
 // and reorder. The users compare every byte, the paths every checksum.
+//
+// Proves: RFC 9293 MUST-2
 func TestOffloads(t *testing.T) {
 	for i := range 16 {
 		a := HostOptions{Superframe: i&1 != 0, Checksum: i&2 != 0}
@@ -42,6 +44,8 @@ func TestOffloads(t *testing.T) {
 }
 
 // Without offload the host itself tells a wrong checksum, whatever the device says nothing of.
+//
+// Proves: RFC 9293 MUST-3
 func TestWrongChecksum(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, HostOptions{}, allOptions)

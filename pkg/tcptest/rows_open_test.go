@@ -42,6 +42,8 @@ func TestSYNIsNotAnswered(t *testing.T) {
 }
 
 // R2 (section 3.8.3) is a setting: Retries time-outs, and the user hears of it.
+//
+// Proves: RFC 9293 MUST-20
 func TestRetriesAreASetting(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, settings(func(s *tcp.Settings) { s.Retries2 = 3 }), tcp.Options{Has: tcp.HasMSS, MSS: 1460})
@@ -55,6 +57,8 @@ func TestRetriesAreASetting(t *testing.T) {
 
 // A RST in SYN-RECEIVED returns a passive open to LISTEN (section 3.10.7.4 second): nobody is told, and the next SYN is
 // answered. One that is not at RCV.NXT is challenged.
+//
+// Proves: RFC 9293 MUST-11
 func TestRSTInSynReceived(t *testing.T) {
 	p := newHand(t, HostOptions{}, allOptions)
 	p.syn(tcp.SYN)
@@ -76,6 +80,8 @@ func TestRSTInSynReceived(t *testing.T) {
 }
 
 // After a simultaneous open the user hears that he was refused.
+//
+// Proves: RFC 9293 MUST-11
 func TestRSTInSynReceivedOfASimultaneousOpen(t *testing.T) {
 	p := newHand(t, HostOptions{}, allOptions)
 	p.user = p.host.Dial(p.peer, 5000, 0)
@@ -96,6 +102,8 @@ func TestRSTInSynReceivedOfASimultaneousOpen(t *testing.T) {
 
 // Initial sequence numbers (RFC 6528): for the same ends a clock of 4 microseconds, for others another place, for
 // another secret as well.
+//
+// Proves: RFC 9293 MUST-8, MUST-9, SHLD-1
 func TestInitialSequenceNumbers(t *testing.T) {
 	secrets := [2]tcp.Secret{{1, 2}, {3, 4}}
 	roles(t, func(t *testing.T, passive bool) {

@@ -52,6 +52,8 @@ func TestOptionsAreAnsweredInKind(t *testing.T) {
 
 // Nothing is taken off the MSS for options that were not agreed, 12 bytes for timestamps; without an MSS option the
 // peer takes 536 (MUST-15).
+//
+// Proves: RFC 9293 MUST-15, MUST-16
 func TestMSS(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, c := range []struct{ mss, want int }{{1460, 1460}, {1000, 1000}, {9000, 1460}, {0, 536}} {
@@ -75,6 +77,8 @@ func TestMSS(t *testing.T) {
 }
 
 // Every IPv4 header has DF and, being atomic, id 0 (RFC 6864 section 4.1), with and without a connection.
+//
+// Proves: RFC 9293 MAY-4
 func TestIdentification(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := newHand(t, HostOptions{}, allOptions)
@@ -98,6 +102,8 @@ func TestIdentification(t *testing.T) {
 
 // Windows are scaled both ways, from not at all up to the largest shift: all that the receiver keeps can be sent, and
 // not more.
+//
+// Proves: RFC 9293 MUST-1, REC-1
 func TestWindowScale(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, c := range []struct {

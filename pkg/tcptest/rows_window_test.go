@@ -10,6 +10,8 @@ import (
 
 // The sender does not fill a window that opens by small steps (section 3.8.6.2.1): it waits for a full segment, or for
 // half of the largest window; the persist timer ends the wait.
+//
+// Proves: RFC 9293 MUST-38
 func TestSenderAvoidsSillyWindows(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		o := allOptions
@@ -46,6 +48,8 @@ func TestSenderAvoidsSillyWindows(t *testing.T) {
 
 // The receiver's edge moves by a full segment or half the buffer, or not (section 3.8.6.2.2), also when the buffer is
 // smaller than two segments.
+//
+// Proves: RFC 9293 MUST-39
 func TestReceiverAvoidsSillyWindows(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, size := range []int{2000, 20_000} {
@@ -80,6 +84,8 @@ func TestReceiverAvoidsSillyWindows(t *testing.T) {
 
 // Both buffers grow on a long way to a fast peer, up to their limits, and the window never shrinks: each segment is
 // held against that on its path.
+//
+// Proves: RFC 9293 SHLD-14
 func TestBuffersTuneThemselves(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		const least, most = 64 << 10, 2 << 20

@@ -10,6 +10,8 @@ import (
 
 // A corked connection sends full segments only; what is left goes when the cork is drawn, at the FIN, or when it has
 // waited for as long as Linux lets it: 200 ms.
+//
+// Proves: RFC 9293 MUST-60, MAY-16
 func TestCork(t *testing.T) {
 	for _, end := range []string{"uncork", "close", "wait"} {
 		p := open(t)

@@ -24,6 +24,8 @@ func (u *User) urge(n int) {
 func urgent(s *sent) bool { return s.Flags&tcp.URG != 0 }
 
 // Urgent text stays in line; the pointer says where it ends, and the reader is told before he comes to it (RFC 6093).
+//
+// Proves: RFC 9293 MUST-30, MUST-33, MUST-62
 func TestUrgent(t *testing.T) {
 	p := open(t)
 	p.s.Paused = true
@@ -52,6 +54,8 @@ func TestUrgent(t *testing.T) {
 }
 
 // Every segment up to the urgent text's end says so (section 3.10.2), a superframe none for many; what is sent again, too.
+//
+// Proves: RFC 9293 MUST-31, MUST-62
 func TestUrgentInManySegments(t *testing.T) {
 	p := open(t, HostOptions{Superframe: true, Checksum: true})
 	p.ab.Whole = true
@@ -93,6 +97,8 @@ func TestUrgentIntoClosedWindow(t *testing.T) {
 }
 
 // A pointer that goes back says nothing new, and one beyond the FIN ends nothing.
+//
+// Proves: RFC 9293 MUST-32, MUST-33
 func TestUrgentPointerMovesOn(t *testing.T) {
 	p := open(t)
 	p.s.Paused = true

@@ -16,6 +16,7 @@ func wCubic(t, wMax, cwndEpoch float64) float64 {
 	return 0.4*math.Pow(t-k, 3) + wMax
 }
 
+// Proves: RFC 9293 MAY-18
 func TestCubicFollowsItsCurve(t *testing.T) {
 	d := newDrive(Cubic{}, 100*ms, 1000)
 	d.lose()

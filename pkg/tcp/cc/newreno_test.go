@@ -40,6 +40,8 @@ func TestRenoSawtooth(t *testing.T) {
 
 // RFC 5681: slow start by what is acknowledged, congestion avoidance by one MSS a window, half at a loss, one MSS at a
 // time-out; and nothing while cwnd is not what limits (RFC 7661), or in recovery.
+//
+// Proves: RFC 9293 MUST-19
 func TestRenoRules(t *testing.T) {
 	w, now := openReno()
 	if w.Cwnd != 10*testMSS {
