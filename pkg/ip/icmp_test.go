@@ -114,6 +114,8 @@ func TestICMPParse(t *testing.T) {
 
 // RFC 1122 3.2.2: an ICMP error "MUST contain" the header and at least 8 bytes of the datagram that caused it;
 // RFC 1191 4 puts the next hop's MTU into the low 16 bits of what was unused.
+//
+// Proves: RFC 5927 4.3-1
 func TestICMPErrorFromItsQuote(t *testing.T) {
 	segment := pattern(40, 1)
 	sent := packet(ProtoTCP, segment)

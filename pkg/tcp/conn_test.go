@@ -186,6 +186,8 @@ func TestWindowDoesNotCreep(t *testing.T) {
 }
 
 // A SACK block from half the ring away is nothing of ours, though each of its ends seems to be.
+//
+// Proves: RFC 6675 4-Update
 func TestSACKRoundTheRing(t *testing.T) {
 	p := established(t)
 	p.a.c.Write(p.a.x, randomText(5000, 9))

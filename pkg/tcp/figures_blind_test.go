@@ -29,6 +29,8 @@ func (r *receiver) blind(g Segment) (d Drop, challenged bool) {
 //	outside the window                   dropped
 //	SEQ = RCV.NXT                        the connection is reset
 //	inside the window, elsewhere         a challenge ACK
+//
+// Proves: RFC 5961 3.2-1, 3.2-2, 3.2-3, 3.2-4
 func TestBlindRST(t *testing.T) {
 	for _, c := range []struct {
 		off               func(c *Conn) uint32
@@ -51,6 +53,8 @@ func TestBlindRST(t *testing.T) {
 
 // RFC 5961 section 4.2: a SYN, wherever it lies, with an ACK or without, is answered by a challenge ACK and changes
 // nothing.
+//
+// Proves: RFC 5961 4.2-1, 4.2-2
 func TestBlindSYN(t *testing.T) {
 	for _, off := range []uint32{0, 1, 1000, 1 << 30, 1 << 31, 1<<32 - 2, 1<<32 - 100} {
 		for _, flags := range []Flags{SYN, SYN | ACK} {
@@ -77,6 +81,7 @@ func TestBlindSYN(t *testing.T) {
 // Text with any other is dropped, and a challenge ACK sent.
 //
 // Proves: RFC 9293 MAY-12
+// Proves: RFC 5961 5.2-1, 5.2-2
 func TestBlindACK(t *testing.T) {
 	for _, c := range []struct {
 		ack   func(c *Conn) seq.Num
@@ -102,6 +107,8 @@ func TestBlindACK(t *testing.T) {
 }
 
 // RFC 5961 section 7: the challenge ACKs are limited; here to one in 500 ms of a connection.
+//
+// Proves: RFC 5961 7-1
 func TestChallengeLimit(t *testing.T) {
 	r := newReceiver(t, 0)
 	n := 0

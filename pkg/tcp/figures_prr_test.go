@@ -20,6 +20,9 @@ import (
 //	ack#      X  1  2  3  4  5  6  7  8  9 10 11 12 13 14 15 16 17 18 19 20 21 22
 //	inflight    19 19 18 18 17 16 16 15 15 14 14 13 13 12 12 11 11 10  9  9  9  9
 //	sent         N  N  R        N     N     N     N     N     N        N  N  N
+//
+// Proves: RFC 2018 5.1-1
+// Proves: RFC 6675 4-SetPipe, 5-1, 5-4.1, 5-4.2, 5-4.3, 5-A, 5-C
 func TestPRRFigure1(t *testing.T) {
 	s := newSender(t, ms, 20, 60)
 	s.want("at first", to(0, 19))
@@ -61,6 +64,8 @@ func TestPRRFigure1(t *testing.T) {
 //
 //	ack#              20 21  0  1  2
 //	sent               R  R 2R 2R 2R
+//
+// Proves: RFC 6675 4-NextSeg, 5-C
 func TestPRRFigure2(t *testing.T) {
 	s := newSender(t, ms, 20, 60)
 	s.want("at first", to(0, 19))

@@ -17,6 +17,8 @@ import (
 //  6. <--  SACK of P2, P3
 //  7. RACK: P1 lost again; P1 -->
 //  8. <--  ACK of P3
+//
+// Proves: RFC 8985 6.1-1, 6.2-5a, 6.2-5c, 7.3-1
 func TestRACKFigure1(t *testing.T) {
 	s := newSender(t, ms, 10, 4)
 	s.c.cw.Owns = true // PRR would let out P2 only when P1 has come
@@ -48,6 +50,8 @@ func TestRACKFigure1(t *testing.T) {
 //	send P0 P1 P2 -->  P0 takes the longer way
 //	              <--  SACK of P1, P2
 //	within RTT/4  <--  ACK of P2           after RTT/4: P0 -->
+//
+// Proves: RFC 8985 4-2, 6.2-3, 6.2-4b, 6.2-5b
 func TestRACKReorderingWindow(t *testing.T) {
 	for _, late := range []mono.Duration{ms/4 - 2*mono.Microsecond, ms / 4} {
 		s := newSender(t, ms, 10, 3)
@@ -72,6 +76,9 @@ func TestRACKReorderingWindow(t *testing.T) {
 
 // RFC 8985 section 6.2 step 4: as long as no reordering has been seen, three segments selected make the window 0, which
 // is RFC 5681's third duplicate. Once it has been seen, the third waits for the window.
+//
+// Proves: RFC 6675 4-IsLost
+// Proves: RFC 8985 6.2-4a, 9.3-1
 func TestRACKDupThresh(t *testing.T) {
 	s := newSender(t, ms, 4, 4)
 	s.want("at first", "0 1 2 3")
@@ -96,6 +103,8 @@ func TestRACKDupThresh(t *testing.T) {
 
 // RFC 8985 section 3.3.2 and 6.2 step 4: the window grows by a quarter of the least round trip for each round trip with
 // a D-SACK, up to SRTT, and is small again after 16 recoveries without one.
+//
+// Proves: RFC 8985 4-3, 6.2-4b, 6.2-4c, 6.2-4d
 func TestRACKWindowAdapts(t *testing.T) {
 	s := newSender(t, ms, 10, 0)
 	s.c.cw.Owns = true
@@ -147,6 +156,8 @@ func TestRACKWindowAdapts(t *testing.T) {
 //	send P0 P1 -->  both are lost; cwnd is 2
 //	PTO: P2    -->  lost
 //	RTO: P0    -->
+//
+// Proves: RFC 8985 7.3-1, 7.3-2, 7.3-3, 7.4-2
 func TestTLPSendsNewText(t *testing.T) {
 	s := newSender(t, ms, 2, 4)
 	s.want("at first", "0 1")
@@ -173,6 +184,8 @@ func TestTLPSendsNewText(t *testing.T) {
 //	P3 and the probe have both come:  ACK of P3, D-SACK of P3           no loss
 //	P3 is late, the probe comes, too: ACK of P3; then D-SACK of P3      no loss
 //	the peer reports no duplicates:   ACK of P3; then a duplicate of it no loss
+//
+// Proves: RFC 8985 7.4-1, 7.4-2
 func TestTLPDetectsTheLossItRepairs(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -205,6 +218,8 @@ func TestTLPDetectsTheLossItRepairs(t *testing.T) {
 
 // RFC 8985 section 7.2: PTO is 2*SRTT, before any RTO. It is armed by new text and by ACKs that move SND.UNA, not by
 // those that select: there RACK's timer waits.
+//
+// Proves: RFC 8985 7.2-1, 7.2-2
 func TestTLPTimer(t *testing.T) {
 	for _, rtt := range []mono.Duration{ms, 20 * ms, 100 * ms} {
 		s := newSender(t, rtt, 10, 0)

@@ -15,6 +15,7 @@ import (
 //	       R = 450 ms              RTTVAR = 187.5, SRTT = 450             RTO = 1200
 //
 // Proves: RFC 9293 MUST-18
+// Proves: RFC 6298 2.1, 2.2, 2.3
 func TestRTOEstimator(t *testing.T) {
 	p := newPair(t)
 	if rto := p.a.c.rto(p.a.x); rto != mono.Second {
@@ -40,6 +41,9 @@ func TestRTOEstimator(t *testing.T) {
 }
 
 // RFC 6298 (2.4) and (2.5): the RTO stays between the bounds; the lower is Linux's.
+//
+// Proves: RFC 6298 2.5
+// Proves: RFC 1122 4.2.3.1-4
 func TestRTOBounds(t *testing.T) {
 	s := newSender(t, ms, 10, 1)
 	if rto := s.c.rto(s.x); rto != 200*ms {
@@ -63,6 +67,8 @@ func TestRTOBounds(t *testing.T) {
 //	(5.4) (5.5)  1 -->               after RTO, which doubles
 //	             1 -->               after 2*RTO
 //	(5.2)            <-- ACK of 1    it stops
+//
+// Proves: RFC 6298 5.1, 5.2, 5.3, 5.4, 5.5, 5.6
 func TestRTOTimer(t *testing.T) {
 	s := newSender(t, ms, 10, 1, noSACK)
 	left := func() mono.Duration { return s.c.timer[timerRetransmit].Sub(s.now) }
@@ -95,6 +101,7 @@ func TestRTOTimer(t *testing.T) {
 // RFC 6298 section 3 (Karn): no sample is taken of a segment that was sent twice, nor of what waited behind it.
 //
 // Proves: RFC 9293 MUST-18
+// Proves: RFC 6298 3-1
 func TestKarn(t *testing.T) {
 	s := newSender(t, ms, 10, 2, noSACK)
 	before := s.c.rtt
@@ -118,6 +125,7 @@ func TestKarn(t *testing.T) {
 // the time-out is 3 s then (RFC 6298 (5.7)).
 //
 // Proves: RFC 9293 MUST-18
+// Proves: RFC 6298 3-1, 5.7
 func TestKarnOfTheSYN(t *testing.T) {
 	for _, c := range []struct {
 		lost       int

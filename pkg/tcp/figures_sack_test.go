@@ -92,6 +92,8 @@ type arrival struct {
 
 // RFC 2018 section 7, eight segments of 500 bytes from 5000 on. Case 1: the last four are lost, and there is nothing to
 // select.
+//
+// Proves: RFC 2018 4-1
 func TestSACKCase1(t *testing.T) {
 	newReceiver(t, 5000).table([]arrival{
 		{5000, 5500, "5500"}, {5500, 6000, "6000"}, {6000, 6500, "6500"}, {6500, 7000, "7000"},
@@ -99,6 +101,8 @@ func TestSACKCase1(t *testing.T) {
 }
 
 // Case 2: the first is lost. Each ACK has one block, which grows.
+//
+// Proves: RFC 2018 3-2, 4-1, 4-2
 func TestSACKCase2(t *testing.T) {
 	newReceiver(t, 5000).table([]arrival{
 		{5500, 6000, "5000 SACK=5500-6000"},
@@ -113,6 +117,8 @@ func TestSACKCase2(t *testing.T) {
 
 // Case 3: the second, fourth, sixth and eighth are lost. The newest block comes first. Then the fourth comes and joins
 // two blocks, and then the second.
+//
+// Proves: RFC 2018 3-2, 4-1, 4-3
 func TestSACKCase3(t *testing.T) {
 	newReceiver(t, 5000).table([]arrival{
 		{5000, 5500, "5500"},
@@ -126,6 +132,8 @@ func TestSACKCase3(t *testing.T) {
 
 // RFC 2018 sections 3 and 4: four blocks have room, three beside timestamps. They are the newest, in the order in which
 // they last grew; where those are fewer, older ones follow.
+//
+// Proves: RFC 2018 3-3, 4-4, 4-5
 func TestSACKNewestBlocks(t *testing.T) {
 	for _, stamped := range []bool{false, true} {
 		r := newReceiver(t, 0, func(s *Settings) { s.Timestamps = stamped })
@@ -157,6 +165,8 @@ func TestSACKNewestBlocks(t *testing.T) {
 //	3000-3499   4000, SACK=3000-3500
 //
 // It is reported once: not in the next ACK.
+//
+// Proves: RFC 2018 D4-1
 func TestDSACKExample1(t *testing.T) {
 	newReceiver(t, 3000).table([]arrival{
 		{3000, 3500, "3500"}, {3500, 4000, "4000"}, {3000, 3500, "4000 SACK=3000-3500"}, {4000, 4500, "4500"},
@@ -164,6 +174,8 @@ func TestDSACKExample1(t *testing.T) {
 }
 
 // Section 4.1.2, example 2: the same, and 4000-4499 is lost.
+//
+// Proves: RFC 2018 D4-1
 func TestDSACKExample2(t *testing.T) {
 	newReceiver(t, 3000).table([]arrival{
 		{3000, 3500, "3500"},
@@ -174,6 +186,8 @@ func TestDSACKExample2(t *testing.T) {
 }
 
 // Section 4.1.3, example 3: the duplicate lies beyond the hole, and the block that it is part of comes second.
+//
+// Proves: RFC 2018 D4-2
 func TestDSACKExample3(t *testing.T) {
 	newReceiver(t, 3500).table([]arrival{
 		{3500, 4000, "4000"},
@@ -187,6 +201,8 @@ func TestDSACKExample3(t *testing.T) {
 }
 
 // Section 4.2.1, example 4: of 1000-1999, sent again in one piece, half has come already.
+//
+// Proves: RFC 2018 D4-3
 func TestDSACKExample4(t *testing.T) {
 	newReceiver(t, 500).table([]arrival{
 		{500, 1000, "1000"},
@@ -197,6 +213,8 @@ func TestDSACKExample4(t *testing.T) {
 }
 
 // Section 4.2.2, example 5: of 1000-2499 two pieces have come; the first is reported.
+//
+// Proves: RFC 2018 D4-3
 func TestDSACKExample5(t *testing.T) {
 	newReceiver(t, 500).table([]arrival{
 		{500, 1000, "1000"},

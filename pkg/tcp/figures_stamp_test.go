@@ -26,6 +26,8 @@ func (r *receiver) stamped(zero uint32, n int, val uint32) (Drop, []Segment) {
 //	           <-- ACK of D, TSecr=3
 //	E, TSval=5 -->
 //	           <-- ACK of E, TSecr=5        by the delayed ACK's timer
+//
+// Proves: RFC 7323 4.3-2
 func TestEchoOfDelayedACKs(t *testing.T) {
 	r := newReceiver(t, 0, withTimestamps)
 	r.c.rcv.quick = 0
@@ -54,6 +56,8 @@ func TestEchoOfDelayedACKs(t *testing.T) {
 //	B, TSval=2 -->              2    <-- ACK of C, TSecr=2
 //	E, TSval=5 -->              2    <-- ACK of C, TSecr=2
 //	D, TSval=4 -->              4    <-- ACK of E, TSecr=4
+//
+// Proves: RFC 7323 4.3-1, 4.3-2, 5.3-R4, 5.3-R5
 func TestEchoWithHoles(t *testing.T) {
 	r := newReceiver(t, 0, withTimestamps)
 	zero, mss := r.c.ts.recent, r.c.rcv.mss
@@ -85,6 +89,8 @@ func TestEchoWithHoles(t *testing.T) {
 //	C.1, TSval=3
 //	A.1, TSval=1   has C.2's sequence number, and 1 < 3: dropped
 //	C.2, TSval=3
+//
+// Proves: RFC 7323 5.3-R1
 func TestPAWS(t *testing.T) {
 	r := newReceiver(t, 0, withTimestamps)
 	zero := r.c.ts.recent
@@ -102,6 +108,8 @@ func TestPAWS(t *testing.T) {
 
 // RFC 7323 section 5.2: timestamps are compared round their own ring. Section 5.5: after 24 days TS.Recent says nothing.
 // Section 5.3: a RST is subject to no PAWS.
+//
+// Proves: RFC 7323 5.2-1, 5.2-2, 5.5-1
 func TestPAWSWraps(t *testing.T) {
 	r := newReceiver(t, 0, withTimestamps)
 	r.c.ts.recent = 1<<32 - 2

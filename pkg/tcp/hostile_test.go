@@ -40,6 +40,8 @@ func (p *pair) next(e *end) {
 // A segment without text stands at SND.NXT although the peer's window, rounded down to its scale, seems to end a little
 // before it: at an older number the peer would not take its ACK, and two ends that send to each other would both fall
 // silent (RFC 7323 section 2.4). It stays inside a window that was really taken back.
+//
+// Proves: RFC 7323 2.4-1
 func TestACKOfARoundedWindow(t *testing.T) {
 	const sent = 2 * 1448 // two segments
 	for _, c := range []struct {

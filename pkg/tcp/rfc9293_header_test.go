@@ -190,9 +190,11 @@ func TestOptionsAsTheyAreSent(t *testing.T) {
 }
 
 // Section 3.2: the MSS Option "MUST NOT be sent in other segments" than those with SYN. Section 3.7.1: it "SHOULD" be sent
-// "in every SYN segment" unless the MSS is the default, "and MAY send it always".
+// "in every SYN segment" unless the MSS is the default, "and MAY send it always". SACK-permitted keeps to SYNs, too (RFC 2018
+// section 2).
 //
 // Proves: RFC 9293 MUST-14, MUST-65, SHLD-5, MAY-3
+// Proves: RFC 2018 2-2
 func TestMSSOnSYNsAlone(t *testing.T) {
 	for _, mtu := range []int{576, 1500, 9000} { // the first has the default of 536
 		p := newPair(t)
@@ -210,7 +212,7 @@ func TestMSSOnSYNsAlone(t *testing.T) {
 		syns := 0
 		for _, g := range p.log {
 			syn := g.Flags&SYN != 0
-			if syn != (g.Options.Has&HasMSS != 0) || syn && int(g.Options.MSS) != mtu-40 {
+			if syn != (g.Options.Has&HasMSS != 0) || syn != (g.Options.Has&HasSACKPermitted != 0) || syn && int(g.Options.MSS) != mtu-40 {
 				t.Errorf("MTU %d: %v with %+v", mtu, g.Flags, g.Options)
 			}
 			if syn {

@@ -134,6 +134,7 @@ func TestKeepAliveOnlyWhenIdle(t *testing.T) {
 			t.Fatalf("a probe beside text that is outstanding")
 		}
 	}
+	l.in(fsm.Established)
 }
 
 // Section 3.8.4: a keep-alive mechanism "MUST NOT interpret failure to respond to any specific probe as a dead

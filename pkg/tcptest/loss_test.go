@@ -62,6 +62,7 @@ func TestNewReno(t *testing.T) {
 // tail loss probe, where the time-out would have been (RFC 8985 section 7.2).
 //
 // Proves: RFC 9293 MUST-19, SHLD-11
+// Proves: RFC 6298 5.5
 func TestBackOff(t *testing.T) {
 	p := open(t)
 	p.filter(func(*sent) bool { return true })

@@ -115,6 +115,7 @@ func unreachable(p *pair, u *User, at seq.Num, typ, code uint8) {
 // Soft errors end nothing (MUST-56), in no state; they are told when the connection is given up after all.
 //
 // Proves: RFC 9293 MUST-47, MUST-54, MUST-56, SHLD-25
+// Proves: RFC 5927 5.2-2
 func TestSoftErrors(t *testing.T) {
 	for _, e := range []struct{ typ, code uint8 }{{3, ip.CodeNet}, {3, ip.CodeHost}, {3, ip.CodeSourceRoute}, {11, 0}, {11, 1}, {12, 0}, {12, 1}} {
 		p := open(t, settings(func(s *tcp.Settings) { s.Retries2 = 4 }))
@@ -157,6 +158,7 @@ func TestSoftErrorWhileOpening(t *testing.T) {
 // An error that quotes nothing in flight, or is a source quench (MUST-55), is not heeded.
 //
 // Proves: RFC 9293 MUST-55
+// Proves: RFC 5927 4.1-1
 func TestErrorsNotHeeded(t *testing.T) {
 	p := open(t)
 	unreachable(p, p.c, seq.Num(p.c.Info().InitialSend)+1, 3, ip.CodeHost) // nothing is in flight

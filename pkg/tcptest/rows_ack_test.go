@@ -75,6 +75,7 @@ func TestEverySecondSegment(t *testing.T) {
 // 4.2).
 //
 // Proves: RFC 9293 SHLD-31, MAY-13
+// Proves: RFC 2018 4-2
 func TestGapsAreToldAtOnce(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p, n := settled(t, passive)

@@ -33,6 +33,8 @@ func (p *byHand) challenged(name string) {
 }
 
 // RFC 5961 section 3: a RST counts at exactly RCV.NXT, is challenged in the window, and is nothing outside it.
+//
+// Proves: RFC 5961 3.2-1, 3.2-2, 3.2-3, 3.2-4
 func TestBlindRST(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, flags := range []tcp.Flags{tcp.RST, tcp.RST | tcp.ACK} {
@@ -59,6 +61,8 @@ func TestBlindRST(t *testing.T) {
 }
 
 // Section 4: a SYN is challenged wherever it lies, and ends nothing.
+//
+// Proves: RFC 5961 4.2-1, 4.2-2
 func TestBlindSYN(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := talked(t, passive)
@@ -79,6 +83,7 @@ func TestBlindSYN(t *testing.T) {
 // with an ACK that is old, but not so old, it is taken.
 //
 // Proves: RFC 9293 MAY-12
+// Proves: RFC 5961 5.2-1, 5.2-2
 func TestBlindText(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := talked(t, passive)
@@ -122,6 +127,8 @@ func TestBlindTimestamp(t *testing.T) {
 }
 
 // Section 7: one connection sends one challenge ACK in 500 ms, whatever comes.
+//
+// Proves: RFC 5961 7-1
 func TestChallengesOfAConnection(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, g := range []tcp.Segment{{Flags: tcp.RST, Seq: 5}, {Flags: tcp.SYN, Seq: 5}, {Flags: tcp.ACK, Ack: 1 << 30}} {
@@ -143,6 +150,8 @@ func TestChallengesOfAConnection(t *testing.T) {
 
 // And all connections of a shard together send 1000 a second; half as many more or fewer, so that nobody can count them
 // out (CVE-2016-5696).
+//
+// Proves: RFC 5961 7-1
 func TestChallengesOfAll(t *testing.T) {
 	p := newPair(t)
 	p.Log.Verbose = false
@@ -193,6 +202,7 @@ func (p *byHand) icmpAbout(g got, off uint32, code uint8, mtu int) {
 // connection while it opens, and never after that.
 //
 // Proves: RFC 9293 MUST-54, SHLD-26
+// Proves: RFC 5927 4.1-1, 5.2-1
 func TestHardErrors(t *testing.T) {
 	for _, code := range []uint8{ip.CodePort, ip.CodeProtocol} {
 		p := newHand(t, HostOptions{}, allOptions)
@@ -225,6 +235,7 @@ func TestHardErrors(t *testing.T) {
 // smaller than Linux's least MTU of 552.
 //
 // Proves: RFC 9293 MUST-54
+// Proves: RFC 5927 4.1-1, 7.2-1, 7.2-2, 7.2-3
 func TestTooBig(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, c := range []struct{ mtu, mss int }{{1400, 1348}, {700, 648}, {68, 500}, {0, 500}, {1500, 1448}, {9000, 1448}} {

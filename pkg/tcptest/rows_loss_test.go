@@ -10,6 +10,8 @@ import (
 )
 
 // A retransmission that is lost, too, is found by what was sent after it (RFC 8985), and no time-out is waited for.
+//
+// Proves: RFC 8985 6.2-5c
 func TestRetransmissionIsLost(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := open(t)
@@ -46,6 +48,8 @@ func TestRetransmissionIsLost(t *testing.T) {
 
 // Each of the first two duplicate ACKs lets a new segment out though cwnd is full (RFC 3042), with and without SACK. The
 // text is written after each, so that cwnd does not grow by them.
+//
+// Proves: RFC 6675 5-1
 func TestLimitedTransmit(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, sack := range []bool{true, false} {
@@ -157,6 +161,8 @@ func TestNothingIsUndoneForNothing(t *testing.T) {
 
 // A lost tail, which no later segment can tell of, is found by a probe after two round trips (RFC 8985 section 7), and
 // not by the time-out.
+//
+// Proves: RFC 8985 7.2-2, 7.3-1
 func TestTailLossProbe(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := burst(t, passive, 10, HostOptions{}, allOptions)
@@ -189,6 +195,8 @@ func TestTailLossProbe(t *testing.T) {
 
 // A loss that the probe has repaired costs a reduction, as each loss does; a probe that was not needed, as a D-SACK
 // shows, costs none (RFC 8985 section 7.4.2).
+//
+// Proves: RFC 8985 7.4-1, 7.4-2
 func TestTailLossProbeCounts(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, needed := range []bool{true, false} {
@@ -215,6 +223,8 @@ func TestTailLossProbeCounts(t *testing.T) {
 }
 
 // A probe prefers new text, which is no retransmission.
+//
+// Proves: RFC 8985 7.3-1
 func TestTailLossProbeIsNew(t *testing.T) {
 	p := burst(t, true, 10, HostOptions{}, allOptions)
 	p.write(5000) // cwnd is full
@@ -226,6 +236,8 @@ func TestTailLossProbeIsNew(t *testing.T) {
 
 // The time-out is 200 ms at the least, as Linux has it, however short the way; and the first, before anything was
 // measured, a second (RFC 6298).
+//
+// Proves: RFC 8985 4-1
 func TestLeastRTO(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, HostOptions{}, tcp.Options{Has: tcp.HasMSS, MSS: 1460}) // no tail loss probe without SACK

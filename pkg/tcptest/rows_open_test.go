@@ -104,6 +104,7 @@ func TestRSTInSynReceivedOfASimultaneousOpen(t *testing.T) {
 // another secret as well.
 //
 // Proves: RFC 9293 MUST-8, MUST-9, SHLD-1
+// Proves: RFC 7323 7-1
 func TestInitialSequenceNumbers(t *testing.T) {
 	secrets := [2]tcp.Secret{{1, 2}, {3, 4}}
 	roles(t, func(t *testing.T, passive bool) {

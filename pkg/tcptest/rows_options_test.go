@@ -40,6 +40,9 @@ func TestOptionOrder(t *testing.T) {
 }
 
 // What the peer's SYN has not, the SYN,ACK has not.
+//
+// Proves: RFC 7323 2.2-1, 3.2-1
+// Proves: RFC 2018 2-1
 func TestOptionsAreAnsweredInKind(t *testing.T) {
 	for has := tcp.Has(0); has < 16; has++ {
 		p := newHand(t, HostOptions{}, tcp.Options{Has: has | tcp.HasMSS, MSS: 1000, WindowScale: 3})
@@ -104,6 +107,7 @@ func TestIdentification(t *testing.T) {
 // not more.
 //
 // Proves: RFC 9293 MUST-1, REC-1
+// Proves: RFC 7323 2.3-3
 func TestWindowScale(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		for _, c := range []struct {
@@ -141,6 +145,8 @@ func TestWindowScale(t *testing.T) {
 }
 
 // A shift beyond 14 counts as 14 (RFC 7323 section 2.3).
+//
+// Proves: RFC 7323 2.3-1
 func TestWindowScaleIsBounded(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		o := allOptions
@@ -156,6 +162,8 @@ func TestWindowScaleIsBounded(t *testing.T) {
 }
 
 // Where one side has no window scale, neither scales: no more than 65,535 bytes are ever unread.
+//
+// Proves: RFC 7323 2.2-4
 func TestWindowScaleRefused(t *testing.T) {
 	for n := range 4 {
 		no, dialler := settings(func(s *tcp.Settings) { s.WindowScale = false }), n%2 == 0
@@ -185,6 +193,8 @@ func TestWindowScaleRefused(t *testing.T) {
 }
 
 // Once agreed, timestamps are on every segment but a RST, echo the peer's, and follow a clock of milliseconds.
+//
+// Proves: RFC 7323 3.2-2, 5.4-1
 func TestTimestamps(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, HostOptions{}, allOptions)
@@ -210,6 +220,8 @@ func TestTimestamps(t *testing.T) {
 }
 
 // Each connection has a clock of its own (RFC 7323 section 5.4): it does not tell how long the host has been up.
+//
+// Proves: RFC 7323 5.4-2, 7-1
 func TestTimestampOffsets(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		seen := map[uint32]bool{}
@@ -232,6 +244,8 @@ func TestTimestampOffsets(t *testing.T) {
 
 // PAWS (RFC 7323 section 5): text of a time before the sequence numbers came round again is known by its timestamp. It
 // is acknowledged, not taken; the same with a new timestamp is.
+//
+// Proves: RFC 7323 5.3-R1, 5.2-1
 func TestPAWS(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, HostOptions{}, allOptions)
@@ -260,6 +274,8 @@ func TestPAWS(t *testing.T) {
 
 // A connection silent for 25 days goes on: by then the peer's clock seems to have gone back, and TS.Recent counts no
 // longer (RFC 7323 section 5.5).
+//
+// Proves: RFC 7323 5.5-1
 func TestPAWSAfterWeeks(t *testing.T) {
 	p := open(t)
 	p.c.Write(100)
@@ -273,6 +289,8 @@ func TestPAWSAfterWeeks(t *testing.T) {
 }
 
 // A peer that sends timestamps in the handshake alone is served all the same, and nothing waits for a time-out.
+//
+// Proves: RFC 7323 3.2-5
 func TestTimestampsStop(t *testing.T) {
 	for _, who := range []int{1, 2, 3} {
 		t.Run(fmt.Sprint(who), func(t *testing.T) {
@@ -309,6 +327,8 @@ func TestTimestampsStop(t *testing.T) {
 }
 
 // The round trip is learned both in the handshake and from text, to the tick of the clock, by either side.
+//
+// Proves: RFC 6298 3-2
 func TestRoundTripTime(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := newHand(t, HostOptions{}, allOptions)

@@ -29,6 +29,8 @@ func (p *byHand) acked(up int, blocks ...[2]int) {
 
 // The receiver reports what lies beyond holes, the newest first, then those before it: four runs, three beside
 // timestamps (RFC 2018 section 4).
+//
+// Proves: RFC 2018 3-3, 4-3, 4-5
 func TestSACKBlocks(t *testing.T) {
 	for _, timestamps := range []bool{true, false} {
 		roles(t, func(t *testing.T, passive bool) {
@@ -62,6 +64,8 @@ func TestSACKBlocks(t *testing.T) {
 }
 
 // Not agreed, SACK is not sent.
+//
+// Proves: RFC 2018 3-1
 func TestSACKRefused(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		o := allOptions
@@ -75,6 +79,8 @@ func TestSACKRefused(t *testing.T) {
 }
 
 // The receiver reports text that came twice, in the first block of one ACK (RFC 2883 section 4).
+//
+// Proves: RFC 2018 D4-1, D4-2, D4-3
 func TestDSACKBlocks(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, HostOptions{}, allOptions)
@@ -122,6 +128,9 @@ func (p *byHand) sentAt() (at []int) {
 }
 
 // The sender sends again what the blocks leave out, and nothing else.
+//
+// Proves: RFC 2018 5-1, 5-2
+// Proves: RFC 6675 3-1, 4-Update
 func TestSACKIsUsed(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := burst(t, passive, 10, HostOptions{}, allOptions)
@@ -161,6 +170,8 @@ func TestWithoutSACK(t *testing.T) {
 }
 
 // A peer may forget what it has reported by SACK alone (RFC 2018 section 8): after a time-out it is sent again, too.
+//
+// Proves: RFC 2018 8-2, 8-3
 func TestReneging(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := burst(t, passive, 10, HostOptions{}, allOptions)

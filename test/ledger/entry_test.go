@@ -16,6 +16,9 @@ type entry struct {
 	note    string // what the proof does not say
 
 	declined, inapplicable string // why; empty: it is to be proven
+	same                   string // "RFC 9293 MUST-13": that is the same requirement, and all is said there
+	as                     *entry
+	of                     *standard // of as
 }
 
 // place is where in the code a requirement is met.
@@ -64,6 +67,8 @@ var (
 //	for twice the MSL.
 //	code: pkg/tcp/fire.go obey; pkg/tcp/timeout.go waited
 //	note: …          or  declined: …  or  inapplicable: …
+//
+// In place of all these keys may stand "same: RFC 9293 MUST-13", where another standard asks for the same.
 func readStandard(root fs.FS, rfc int) (*standard, error) {
 	s := &standard{rfc: rfc}
 	text, err := fs.ReadFile(root, s.file())
@@ -100,7 +105,7 @@ func readEntry(lines []string) (*entry, error) {
 	}
 	e := &entry{id: m[1], level: m[2]}
 	var code string
-	keys := map[string]*string{"code": &code, "note": &e.note, "declined": &e.declined, "inapplicable": &e.inapplicable}
+	keys := map[string]*string{"code": &code, "note": &e.note, "declined": &e.declined, "inapplicable": &e.inapplicable, "same": &e.same}
 	to := &e.meaning
 	for _, line := range lines[1:] {
 		key, text, found := strings.Cut(line, ":")
@@ -127,7 +132,7 @@ func (s *standard) complete() error {
 	seen := map[string]bool{}
 	for _, e := range s.entries() {
 		reasons := 0
-		for _, r := range []string{e.declined, e.inapplicable} {
+		for _, r := range []string{e.declined, e.inapplicable, e.same} {
 			if r != "" {
 				reasons++
 			}
@@ -137,12 +142,34 @@ func (s *standard) complete() error {
 			return fmt.Errorf("%s %s is there twice", s.name(), e.id)
 		case e.meaning == "":
 			return fmt.Errorf("%s %s: no meaning", s.name(), e.id)
-		case reasons > 1 || reasons == 1 && (e.note != "" || len(e.code) > 0 && e.inapplicable != ""):
-			return fmt.Errorf("%s %s: one of note, declined and inapplicable; without code, if it does not apply", s.name(), e.id)
+		case reasons > 1 || reasons == 1 && e.note != "" || len(e.code) > 0 && e.inapplicable+e.same != "":
+			return fmt.Errorf("%s %s: one of note, declined, inapplicable and same; the last two without code", s.name(), e.id)
 		case reasons == 0 && len(e.code) == 0:
 			return fmt.Errorf("%s %s: no place in the code, and no reason", s.name(), e.id)
 		}
 		seen[e.id] = true
+	}
+	return nil
+}
+
+// resolve finds the entries that others name as the same.
+func resolve(all []*standard) error {
+	named := map[string]*entry{}
+	of := map[string]*standard{}
+	for _, s := range all {
+		for _, e := range s.entries() {
+			named[s.name()+" "+e.id], of[s.name()+" "+e.id] = e, s
+		}
+	}
+	for _, s := range all {
+		for _, e := range s.entries() {
+			if e.same == "" {
+				continue
+			}
+			if e.as, e.of = named[e.same], of[e.same]; e.as == nil || e.as.same != "" {
+				return fmt.Errorf("%s %s is said to be the same as %q, which has no entry of its own", s.name(), e.id, e.same)
+			}
+		}
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ var kinds = []string{"proven by tests", "declined, with the reason", "does not a
 
 func (e *entry) kind() int {
 	switch {
+	case e.as != nil:
+		return e.as.kind()
 	case e.declined != "":
 		return 1
 	case e.inapplicable != "":
@@ -45,7 +47,7 @@ func (s *standard) count(kind int, strength string) (n int) {
 // write is the standard's page.
 func (s *standard) write(all []*standard, by proofs) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "<!-- Written by go generate ./test/ledger from test/ledger/rfc%d.txt and the markers in the tests. -->\n", s.rfc)
+	fmt.Fprintf(&b, "<!-- Written by go generate ./test/ledger from test/ledger/rfc%d.txt and the markers in the tests. -->\n\n", s.rfc)
 	fmt.Fprintf(&b, "# %s\n\n%s\n\n", s.title, s.intro)
 	fmt.Fprintf(&b, "| | %s |\n|---|---|---|---|\n", strings.Join(strengths, " | "))
 	for k, name := range kinds {
@@ -61,7 +63,7 @@ func (s *standard) write(all []*standard, by proofs) string {
 	for _, sec := range s.sections {
 		fmt.Fprintf(&b, "\n## %s %s\n\n| | level | what it asks | in the code | proven by |\n|---|---|---|---|---|\n", sec.number, sec.title)
 		for _, e := range sec.entries {
-			fmt.Fprintf(&b, "| <a id=%q></a>%s | %s | %s | %s | %s |\n", strings.ToLower(e.id), e.id, e.level, cell(e.meaning), e.places(), e.answer(by[s.name()+" "+e.id]))
+			fmt.Fprintf(&b, "| <a id=%q></a>%s | %s | %s | %s | %s |\n", strings.ToLower(e.id), e.id, e.level, cell(e.meaning), e.places(), e.answer(s, by))
 		}
 	}
 	if len(all) > 1 && s == all[0] {
@@ -76,7 +78,7 @@ func (s *standard) write(all []*standard, by proofs) string {
 // refused is the MUSTs that are declined, as links.
 func (s *standard) refused() (list []string) {
 	for _, e := range s.entries() {
-		if e.strength() == "MUST" && e.declined != "" {
+		if e.strength() == "MUST" && e.kind() == 1 {
 			list = append(list, fmt.Sprintf("[%s](#%s)", e.id, strings.ToLower(e.id)))
 		}
 	}
@@ -84,6 +86,9 @@ func (s *standard) refused() (list []string) {
 }
 
 func (e *entry) places() string {
+	if e.as != nil {
+		return e.as.places()
+	}
 	var list []string
 	for _, p := range e.code {
 		list = append(list, fmt.Sprintf("[%s](../%s) `%s`", path.Base(p.file), p.file, p.symbol))
@@ -92,14 +97,17 @@ func (e *entry) places() string {
 }
 
 // answer is the last column: the proofs, or why there is none.
-func (e *entry) answer(by []proof) string {
+func (e *entry) answer(s *standard, all proofs) string {
 	switch {
+	case e.as != nil:
+		rfc := strings.Fields(e.same)[1]
+		return fmt.Sprintf("As [%s](rfc%s.md#%s).<br>%s", e.same, rfc, strings.ToLower(e.as.id), e.as.answer(e.of, all))
 	case e.declined != "":
 		return "**Declined.** " + cell(e.declined)
 	case e.inapplicable != "":
 		return "Does not apply. " + cell(e.inapplicable)
 	}
-	by = slices.Clone(by)
+	by := slices.Clone(all[s.name()+" "+e.id])
 	slices.SortFunc(by, func(a, b proof) int { return strings.Compare(a.file+" "+a.test, b.file+" "+b.test) })
 	var list []string
 	for _, p := range by {
