@@ -197,30 +197,34 @@ func TestOptionsAsTheyAreSent(t *testing.T) {
 // Proves: RFC 2018 2-2
 func TestMSSOnSYNsAlone(t *testing.T) {
 	for _, mtu := range []int{576, 1500, 9000} { // the first has the default of 536
-		p := newPair(t)
-		p.a.x.MTU, p.b.x.MTU = mtu, mtu
-		p.a.c.OpenActive(p.a.x, p.now, Open{ISS: 5})
-		p.run()
-		p.a.c.Write(p.a.x, make([]byte, 30_000))
-		p.run()
-		p.wait(p.now.Add(mono.Second))
-		p.b.read(30_000)
-		p.a.c.Close(p.a.x, p.now)
-		p.run()
-		p.b.c.Close(p.b.x, p.now)
-		p.run()
-		syns := 0
-		for _, g := range p.log {
-			syn := g.Flags&SYN != 0
-			if syn != (g.Options.Has&HasMSS != 0) || syn != (g.Options.Has&HasSACKPermitted != 0) || syn && int(g.Options.MSS) != mtu-40 {
-				t.Errorf("MTU %d: %v with %+v", mtu, g.Flags, g.Options)
+		for _, timestamps := range []bool{true, false} {
+			p := newPair(t)
+			for _, e := range []*end{&p.a, &p.b} {
+				e.x.MTU, e.x.Settings[0].Timestamps = mtu, timestamps
 			}
-			if syn {
-				syns++
+			p.a.c.OpenActive(p.a.x, p.now, Open{ISS: 5})
+			p.run()
+			p.a.c.Write(p.a.x, make([]byte, 30_000))
+			p.run()
+			p.wait(p.now.Add(mono.Second))
+			p.b.read(30_000)
+			p.a.c.Close(p.a.x, p.now)
+			p.run()
+			p.b.c.Close(p.b.x, p.now)
+			p.run()
+			syns := 0
+			for _, g := range p.log {
+				syn := g.Flags&SYN != 0
+				if syn {
+					syns++
+				}
+				if syn != (g.Options.Has&HasMSS != 0) || syn != (g.Options.Has&HasSACKPermitted != 0) || syn && int(g.Options.MSS) != mtu-40 {
+					t.Errorf("MTU %d: %v with %+v", mtu, g.Flags, g.Options)
+				}
 			}
-		}
-		if syns != 2 || p.log[len(p.log)-1].Flags != ACK {
-			t.Errorf("MTU %d: %d SYNs in %v", mtu, syns, p.flags())
+			if syns != 2 || p.log[len(p.log)-1].Flags != ACK {
+				t.Errorf("MTU %d: %d SYNs in %v", mtu, syns, p.flags())
+			}
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 // A keep-alive probe is one octet before SND.NXT, so that it must be answered (section 3.8.4). A peer that answers is
 // asked again after the idle time; one that does not, every interval, and count times.
 //
-// Proves: RFC 9293 MUST-24, MUST-25, MUST-27, MUST-29, SHLD-12, MAY-5
+// Proves: RFC 9293 MUST-27, MUST-29, SHLD-12, MAY-5
 func TestKeepAliveProbes(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := hand(t, passive, HostOptions{}, allOptions)

@@ -106,7 +106,7 @@ func TestIdentification(t *testing.T) {
 // Windows are scaled both ways, from not at all up to the largest shift: all that the receiver keeps can be sent, and
 // not more.
 //
-// Proves: RFC 9293 MUST-1, REC-1
+// Proves: RFC 9293 REC-1
 // Proves: RFC 7323 2.3-3
 func TestWindowScale(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
