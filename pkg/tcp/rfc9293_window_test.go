@@ -29,9 +29,8 @@ func TestClosedWindowHearsURGAndRST(t *testing.T) {
 	}
 }
 
-// The same section: with a closed window a valid ACK is still taken, so that what goes the other way flows.
-//
-// Proves: RFC 9293 MUST-36
+// The same section: with a closed window a valid ACK is still taken, so that what goes the other way flows; and section
+// 3.8.6.1: each segment that arrives is answered by an ACK with the window, zero.
 func TestClosedWindowHearsACKs(t *testing.T) {
 	l := closedWindow(t)
 	l.write(100)
