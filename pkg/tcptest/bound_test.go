@@ -144,6 +144,8 @@ func TestLastEighthOfMemory(t *testing.T) {
 }
 
 // Text beyond a hole that nobody fills is forgotten when memory is wanted, and the connection goes on.
+//
+// Proves: RFC 2018 8-1
 func TestForgettingBeyondAHole(t *testing.T) {
 	p := newPair(t, HostOptions{}, HostOptions{Limits: stack.Limits{Memory: 1 << 20}})
 	p.l.Accept = func(u *User) { u.Paused = true }
