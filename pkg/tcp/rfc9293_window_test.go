@@ -170,7 +170,7 @@ func (l *lone) expectText(n int) {
 //
 // Proves: RFC 9293 SHLD-14, MAY-8
 func TestWindowDoesNotShrink(t *testing.T) {
-	for _, size := range []int{1, 100, 1000, 1460} {
+	for _, size := range []int{7, 100, 1000, 1460} {
 		l := estab(t, func(s *Settings) { s.ReceiveBuffer = 20_000 })
 		edge := l.c.rcv.adv
 		look := func() {
