@@ -171,7 +171,7 @@ func TestWithoutSACK(t *testing.T) {
 
 // A peer may forget what it has reported by SACK alone (RFC 2018 section 8): after a time-out it is sent again, too.
 //
-// Proves: RFC 2018 8-2, 8-3
+// Proves: RFC 2018 8-2, 8-4
 func TestReneging(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := burst(t, passive, 10, HostOptions{}, allOptions)
