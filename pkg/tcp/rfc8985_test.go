@@ -81,6 +81,30 @@ func TestTLPBeforeTheTimeOut(t *testing.T) {
 	}
 }
 
+// Section 7.2: the probe goes after twice SRTT; without SRTT after a second; and a lone segment's ACK is given the time for
+// which it may be delayed.
+//
+// Proves: RFC 8985 7.2-2
+func TestTLPTimes(t *testing.T) {
+	for _, c := range []struct {
+		measured bool
+		segments int
+		want     mono.Duration
+	}{{true, 3, 2*20*ms + 2*ms}, {true, 1, 2*20*ms + 200*ms}, {false, 3, mono.Second}} {
+		s := newSender(t, 20*ms, 10, 0)
+		s.c.cw.Pacing = 1 << 40
+		s.c.rtt.rttvar = 200 * ms // the RTO is no bound here
+		if !c.measured {
+			s.c.rtt = estimator{}
+		}
+		s.write(c.segments)
+		s.out()
+		if d := s.toNext(); d != c.want || !s.c.is(factProbing) {
+			t.Errorf("%+v: after %v, probing %v", c, d, s.c.is(factProbing))
+		}
+	}
+}
+
 // Section 7.2: what is selected leaves the work to RACK, and so does a recovery: no probe is due.
 //
 // Proves: RFC 8985 7.2-1
