@@ -78,6 +78,34 @@ func stampedLone(t testing.TB) *lone {
 	return l
 }
 
+// Section 3.2: once agreed, the option "MUST be sent in every non-<RST> segment for the duration of the connection, and
+// SHOULD be sent in an <RST> segment".
+//
+// Proves: RFC 7323 3.2-2, 3.2-3
+func TestEverySegmentIsStamped(t *testing.T) {
+	l := stampedLone(t)
+	stamped := Options{Has: HasTimestamps, TSVal: 101, TSEcr: 1}
+	l.now = l.now.Add(50 * ms)
+	l.write(3000)
+	all := l.says()
+	l.hear(Segment{Flags: ACK, Options: stamped})
+	l.hear(Segment{Flags: ACK, Text: []byte{1}, Options: stamped})
+	l.seq++
+	all = append(all, l.after(mono.Second)...)
+	l.c.CloseWrite(l.x, l.now)
+	all = append(all, l.says()...)
+	l.c.Abort(l.x, l.now)
+	all = append(all, l.says()...)
+	for _, g := range all {
+		if g.Options.Has != HasTimestamps || g.Options.TSVal == 0 || g.Options.TSEcr == 0 {
+			t.Errorf("%v: %+v", g.Flags, g.Options)
+		}
+	}
+	if last := all[len(all)-1]; len(all) < 5 || last.Flags&RST == 0 {
+		t.Errorf("%d segments, the last %v", len(all), last.Flags)
+	}
+}
+
 // Section 4.1: TSecr measures "only if the segment advances the left edge of the send window".
 //
 // Proves: RFC 7323 4.1-1
