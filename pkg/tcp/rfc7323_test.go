@@ -59,10 +59,12 @@ func TestTimestampsNotAgreed(t *testing.T) {
 	l.seq++
 	l.expect(ACK)
 	for _, val := range []uint32{1 << 31, 5, 1 << 30} { // in no order
-		d := l.hear(Segment{Flags: ACK, Text: make([]byte, 10), Options: Options{Has: HasTimestamps, TSVal: val, TSEcr: 1}})
-		l.seq += 10
-		if g := l.expect(ACK); d != DropNone || g.Ack != l.seq || g.Options.Has != 0 {
-			t.Errorf("TSval %d: %v, answered with %+v", val, d, g.Options)
+		for _, flags := range []Flags{ACK, ACK | URG} { // as predicted, and not
+			d := l.hear(Segment{Flags: flags, Urgent: 1, Text: make([]byte, 10), Options: Options{Has: HasTimestamps, TSVal: val, TSEcr: 1}})
+			l.seq += 10
+			if g := l.expect(ACK); d != DropNone || g.Ack != l.seq || g.Options.Has != 0 {
+				t.Errorf("%v, TSval %d: %v, answered with %+v", flags, val, d, g.Options)
+			}
 		}
 	}
 }
