@@ -88,7 +88,9 @@ func TestServicesListen(t *testing.T) {
 		want[port] = stack.ListenConfig{Prefix: server, Port: port}
 	}
 	http := want[config.PortHTTP]
-	http.Backlog, http.Connections = socket.DefaultBacklog, mostHTTP
+	set := settings(&c.TCP)
+	set.UserTimeout = longestStall
+	http.Backlog, http.Connections, http.TCP = socket.DefaultBacklog, mostHTTP, &set
 	want[config.PortHTTP] = http
 	if got := listening(t, c); len(want) != 5 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
@@ -114,6 +116,9 @@ tcp: {rto_min: 300ms}
 `, port))
 		set := settings(&c.TCP)
 		set.Congestion, set.SACK = cc.BBR3{}, false
+		if port == config.PortHTTP {
+			set.UserTimeout = longestStall
+		}
 		want := maps.Clone(plain)
 		want[port] = stack.ListenConfig{
 			Prefix: server, Port: port, Backlog: 11, HalfOpen: 12, SourceBacklog: 13, SourceHalfOpen: 14,
@@ -163,6 +168,9 @@ func TestListenerKeysFollow(t *testing.T) {
 		}
 		c.Listeners[0].TCP = config.Changes{key: f.Interface()}
 		got, want := listening(t, c)[80].TCP, settings(&changed)
+		if want.UserTimeout == 0 {
+			want.UserTimeout = longestStall
+		}
 		if !reflect.DeepEqual(*got, want) || reflect.DeepEqual(*got, *plain.TCP) {
 			t.Errorf("%s: got\n%+v\nwant\n%+v", key, *got, want)
 		}

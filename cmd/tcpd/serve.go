@@ -91,8 +91,26 @@ func (t *taker) Ready(c stack.Conn, e tcp.Events) {
 	t.handler.Ready(c, e)
 }
 
-// mostHTTP bounds the connections of the web server, of which each takes a goroutine and some 20 KiB.
-const mostHTTP = 16384
+const (
+	// mostHTTP bounds the connections of the web server, of which each takes a goroutine and some 20 KiB.
+	mostHTTP = 16384
+	// longestStall is how long a caller may take nothing of what there is for him, though he answers probes.
+	longestStall = 2 * time.Minute
+)
+
+// boundHTTP bounds what the web server's callers can hold, where the configuration does not say how.
+func boundHTTP(cfg *stack.ListenConfig, t tcp.Settings) {
+	if cfg.Connections == 0 {
+		cfg.Connections = mostHTTP
+	}
+	if cfg.TCP != nil {
+		t = *cfg.TCP
+	}
+	if t.UserTimeout == 0 {
+		t.UserTimeout = longestStall
+	}
+	cfg.TCP = &t
+}
 
 func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger) error {
 	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
@@ -109,9 +127,7 @@ func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger
 	run.http = service.NewHTTP(files, complaints)
 	for _, a := range c.Addresses {
 		cfg := listenConfig(c, a, config.PortHTTP)
-		if cfg.Connections == 0 {
-			cfg.Connections = mostHTTP
-		}
+		boundHTTP(&cfg, s.Settings())
 		l, err := socket.ListenWith(s, cfg)
 		if err != nil {
 			return fmt.Errorf("http on %s: %w", a, err)

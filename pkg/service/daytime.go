@@ -7,6 +7,9 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
+// longestStall is how long a caller may leave the line unacknowledged, though he answers probes.
+const longestStall = 2 * time.Minute
+
 // Daytime tells the date and time in a line and closes (RFC 867). Now is the clock.
 type Daytime struct{ Now func() time.Time }
 

@@ -34,9 +34,6 @@ func NewHTTP(files fs.FS, complaints *log.Logger) *http.Server {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          complaints,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if c, ok := c.(*socket.Conn); ok {
-				_ = c.SetUserTimeout(longestStall) // fails only when the connection is over
-			}
 			return context.WithValue(ctx, connKey{}, c)
 		},
 	}
