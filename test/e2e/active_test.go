@@ -25,7 +25,7 @@ func TestManyOpenedByUs(t *testing.T) {
 	const crowd, text = 10_000, 100
 	s := newSpace(t)
 	st := startStack(t, s)
-	l := must[*net.TCPListener](t)(s.listen("0.0.0.0:0"))
+	l := must[*net.TCPListener](t)(s.Listen("0.0.0.0:0"))
 	remote := netip.AddrPortFrom(netip.MustParseAddr(hostIP), l.Addr().(*net.TCPAddr).AddrPort().Port())
 
 	kernel := map[string]net.Conn{} // by our address

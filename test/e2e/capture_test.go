@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // shot is a TCP segment as tshark shows it: sequence numbers relative to the connection's SYNs.
@@ -44,7 +46,7 @@ func startCapture(t *testing.T, s *netspace) *capture {
 		"-e", "ip.proto", "-e", "ip.src", "-e", "tcp.flags", "-e", "tcp.seq", "-e", "tcp.ack", "-e", "tcp.len",
 		"icmp or tcp")
 	out := must[io.ReadCloser](t)(cmd.StdoutPipe())
-	complaint := &output{}
+	complaint := &space.Buffer{}
 	cmd.Stderr = complaint
 	if err := s.Start(cmd); err != nil {
 		t.Fatal(err)
@@ -57,7 +59,7 @@ func startCapture(t *testing.T, s *netspace) *capture {
 		cmd.Wait()
 	})
 	for range int(patience.Seconds()) {
-		s.command("ping", "-n", "-c", "1", daemonIP)
+		s.Command("ping", "-n", "-c", "1", daemonIP)
 		select {
 		case <-sees:
 			return c

@@ -65,7 +65,7 @@ func TestHalfClose(t *testing.T) {
 		})
 		return errors.Join(ctl, err)
 	}}
-	c := must[*net.TCPConn](t)(s.dial(dialer, service(echoPort)))
+	c := must[*net.TCPConn](t)(s.Dial(dialer, service(echoPort)))
 	defer c.Close()
 	setDeadline(t, c, patience)
 	sent := payload(2, 64<<10)
@@ -91,7 +91,7 @@ func TestNetcatHalfClose(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "nc", "-N", "-p", "45001", daemonIP, "7")
 	cmd.Stdin = bytes.NewReader(sent)
 	var back bytes.Buffer
-	complaint := &output{}
+	complaint := &space.Buffer{}
 	cmd.Stdout, cmd.Stderr = &back, complaint
 	if err := s.Start(cmd); err != nil {
 		t.Fatal(err)
@@ -194,9 +194,9 @@ func TestPortReusedInTimeWait(t *testing.T) {
 		if _, err := io.ReadAll(c); err != nil {
 			t.Fatal(err)
 		}
-		n := len(d.log.all())
+		n := len(d.log.All())
 		c.Close()
-		_, err := d.log.waitFrom(n, func(l line) bool { return l.Conn == conn && l.To == "TIME-WAIT" })
+		_, err := d.log.WaitFrom(n, func(l line) bool { return l.Conn == conn && l.To == "TIME-WAIT" })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +216,7 @@ func reuseAddr(_, _ string, raw syscall.RawConn) (err error) {
 func dialAgain(t *testing.T, s *netspace, d net.Dialer, addr string) *net.TCPConn {
 	t.Helper()
 	for late := time.Now().Add(patience); ; {
-		c, err := s.dial(d, addr)
+		c, err := s.Dial(d, addr)
 		if err == nil {
 			return c
 		}
@@ -233,7 +233,7 @@ func TestRefused(t *testing.T) {
 	s := newSpace(t)
 	startDaemon(t, s)
 	for _, port := range []int{1, 81, 65535} {
-		c, err := s.dial(net.Dialer{}, service(port))
+		c, err := s.Dial(net.Dialer{}, service(port))
 		if err == nil {
 			c.Close()
 		}
@@ -275,7 +275,7 @@ func TestCrowd(t *testing.T) {
 	d := startDaemon(t, s)
 	conns := make([]*net.TCPConn, crowd)
 	space.InParallel(t, crowd, 32, func(i int) (err error) {
-		conns[i], err = s.dial(net.Dialer{}, service(echoPort))
+		conns[i], err = s.Dial(net.Dialer{}, service(echoPort))
 		return err
 	})
 	space.InParallel(t, crowd, crowd, func(i int) error {
@@ -313,7 +313,7 @@ func TestPing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSpace(t)
 			startDaemon(t, s, test.daemon...)
-			out := s.command("ping", append(test.ping, "-n", "-c", "3", "-i", "0.1", "-W", "5", daemonIP)...)
+			out := s.Command("ping", append(test.ping, "-n", "-c", "3", "-i", "0.1", "-W", "5", daemonIP)...)
 			if !strings.Contains(out, "3 received") {
 				t.Error(out)
 			}

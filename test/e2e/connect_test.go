@@ -8,12 +8,14 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // connect runs "tcpd connect" against a port of the kernel's, with a stack and a TUN of its own.
 type connect struct {
 	*daemon
-	out *output
+	out *space.Buffer
 }
 
 const connectIP = "10.8.0.2"
@@ -23,7 +25,7 @@ func startConnect(t *testing.T, s *netspace, l net.Listener, stdin io.Reader, ar
 	args = append([]string{"connect", "--device", "tcpdc0", "--host", "10.8.0.1/24", "--addr", connectIP,
 		"--log-level", "debug", "--msl", "1s"}, args...)
 	cmd := exec.Command(tcpd, append(args, "10.8.0.1", fmt.Sprint(l.Addr().(*net.TCPAddr).Port))...)
-	c := &connect{out: &output{}}
+	c := &connect{out: &space.Buffer{}}
 	cmd.Stdin, cmd.Stdout = stdin, c.out
 	c.daemon = launchCommand(t, s, cmd)
 	return c
@@ -66,7 +68,7 @@ func TestConnectClosesFirst(t *testing.T) {
 	need(t)
 	t.Parallel()
 	s := newSpace(t)
-	l := must[*net.TCPListener](t)(s.listen("0.0.0.0:0"))
+	l := must[*net.TCPListener](t)(s.Listen("0.0.0.0:0"))
 	request, answer := payload(1, 1<<20), payload(2, 1<<20)
 	c := startConnect(t, s, l, bytes.NewReader(request), "-N", "--wait")
 	k := accept(t, l)
@@ -90,7 +92,7 @@ func TestConnectPeerClosesFirst(t *testing.T) {
 	need(t)
 	t.Parallel()
 	s := newSpace(t)
-	l := must[*net.TCPListener](t)(s.listen("0.0.0.0:0"))
+	l := must[*net.TCPListener](t)(s.Listen("0.0.0.0:0"))
 	stdin, hold := io.Pipe()
 	defer hold.Close()
 	c := startConnect(t, s, l, stdin)
@@ -117,13 +119,13 @@ func TestConnectRefused(t *testing.T) {
 	need(t)
 	t.Parallel()
 	s := newSpace(t)
-	l := must[*net.TCPListener](t)(s.listen("0.0.0.0:0"))
+	l := must[*net.TCPListener](t)(s.Listen("0.0.0.0:0"))
 	l.Close()
 	c := startConnect(t, s, l, strings.NewReader(""))
 	if code := c.exitCode(); code == 0 {
 		t.Error("exit code 0")
 	}
-	if log := c.log.tail(10); !strings.Contains(log, "connection refused") {
+	if log := c.log.Tail(10); !strings.Contains(log, "connection refused") {
 		t.Errorf("it does not say why:\n%s", log)
 	}
 	if s.HasDevice("tcpdc0") {

@@ -35,16 +35,16 @@ func TestMutants(t *testing.T) {
 				honest.round() // let the readers catch up
 			}
 		}
-		c := d.counters()
-		c.check(t)
+		c := d.Counters()
+		c.Check(t)
 		t.Logf("seed %d: %d packets read, %d delivered, %d kB resident, drops %v",
-			seed, c.PacketsRead, c.Delivered, d.rss(), c.Drops)
+			seed, c.PacketsRead, c.Delivered, d.RSS(), c.Drops)
 		if before == 0 {
-			before = d.rss()
+			before = d.RSS()
 		}
 	}
 	honest.stop()
-	if after := d.rss(); after > before+growth {
+	if after := d.RSS(); after > before+growth {
 		t.Errorf("%d kB resident after the first seed, %d kB after the last", before, after)
 	}
 }
@@ -207,16 +207,16 @@ func TestMutantsNearby(t *testing.T) {
 			}
 			v.close()
 		}
-		c := d.counters()
-		c.check(t)
+		c := d.Counters()
+		c.Check(t)
 		t.Logf("seed %d: %d packets read, %d delivered, %d kB resident, drops %v",
-			seed, c.PacketsRead, c.Delivered, d.rss(), c.Drops)
+			seed, c.PacketsRead, c.Delivered, d.RSS(), c.Drops)
 		if before == 0 {
-			before = d.rss()
+			before = d.RSS()
 		}
 	}
 	honest.stop()
-	if after := d.rss(); after > before+growth {
+	if after := d.RSS(); after > before+growth {
 		t.Errorf("%d kB resident after the first seed, %d kB after the last", before, after)
 	}
 	c := d.dial(echoPort)
@@ -396,7 +396,7 @@ func TestAccounting(t *testing.T) {
 		"not for us": func() []byte { b := good(); b[19] = 99; sumIP(b); return b },
 	}
 	const each = 100
-	before := d.counters()
+	before := d.Counters()
 	for range each {
 		for _, kind := range kinds {
 			if err := p.write(kind()); err != nil {
@@ -404,15 +404,15 @@ func TestAccounting(t *testing.T) {
 			}
 		}
 	}
-	want := int64(each * len(kinds))
+	want := uint64(each * len(kinds))
 	for late := deadline(); ; {
-		now := d.counters()
-		now.check(t)
-		if now.dropped() >= before.dropped()+want {
+		now := d.Counters()
+		now.Check(t)
+		if now.Dropped() >= before.Dropped()+want {
 			break
 		}
 		if time.Now().After(late) {
-			t.Fatalf("%d of %d packets dropped: %v", now.dropped()-before.dropped(), want, now.Drops)
+			t.Fatalf("%d of %d packets dropped: %v", now.Dropped()-before.Dropped(), want, now.Drops)
 		}
 	}
 	p.send(psh|ack, []byte("text")) // the connection has not noticed

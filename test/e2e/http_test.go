@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 func TestCurlHello(t *testing.T) {
@@ -17,7 +19,7 @@ func TestCurlHello(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	startDaemon(t, s)
-	out := s.command("curl", "-sS", "-i", "http://"+daemonIP+"/hello")
+	out := s.Command("curl", "-sS", "-i", "http://"+daemonIP+"/hello")
 	head, body, _ := strings.Cut(out, "\r\n\r\n")
 	if !strings.HasPrefix(head, "HTTP/1.1 200 OK\r\n") {
 		t.Errorf("status: %q", head)
@@ -28,7 +30,7 @@ func TestCurlHello(t *testing.T) {
 	if body != "hello\n" {
 		t.Errorf("body %q", body)
 	}
-	if code := s.command("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://"+daemonIP+"/no/such"); code != "404" {
+	if code := s.Command("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://"+daemonIP+"/no/such"); code != "404" {
 		t.Errorf("/no/such answers %s", code)
 	}
 }
@@ -39,7 +41,7 @@ func TestCurlFrontPage(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	startDaemon(t, s)
-	page := s.command("curl", "-sS", "--local-port", "45000", "http://"+daemonIP+"/")
+	page := s.Command("curl", "-sS", "--local-port", "45000", "http://"+daemonIP+"/")
 	for _, want := range []string{hostIP + ":45000", service(httpPort), "ESTABLISHED"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
@@ -65,7 +67,7 @@ func TestCurlManyFiles(t *testing.T) {
 		args = append(args, staticURL(file))
 	}
 	startDaemon(t, s, "-c", staticConfig(t, dir))
-	if got := s.command("curl", append([]string{"-sS"}, args...)...); got != string(want) {
+	if got := s.Command("curl", append([]string{"-sS"}, args...)...); got != string(want) {
 		t.Errorf("%d bytes, not the %d expected", len(got), len(want))
 	}
 }
@@ -85,7 +87,7 @@ func TestCurlBig(t *testing.T) {
 	}
 	startDaemon(t, s, "-c", staticConfig(t, dir))
 	cmd := exec.CommandContext(t.Context(), "curl", "-sS", "--max-time", "120", staticURL("big"))
-	complaint := &output{}
+	complaint := &space.Buffer{}
 	cmd.Stderr = complaint
 	body := must[io.ReadCloser](t)(cmd.StdoutPipe())
 	if err := s.Start(cmd); err != nil {
@@ -131,7 +133,7 @@ func TestEchoBig(t *testing.T) {
 
 // bigBody is 1 GiB, less where the race detector slows both ends.
 func bigBody() int64 {
-	if raceEnabled {
+	if space.Race {
 		return 64 << 20
 	}
 	return 1 << 30

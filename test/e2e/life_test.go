@@ -36,13 +36,13 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	d := startDaemon(t, s)
-	s.command("curl", "-sS", "http://"+daemonIP+"/hello")
-	d.once.Do(d.kill)
+	s.Command("curl", "-sS", "http://"+daemonIP+"/hello")
+	d.once.Do(d.Kill)
 	if s.HasDevice(device) {
 		t.Fatal("the device is still there after kill -9")
 	}
 	startDaemon(t, s)
-	if body := s.command("curl", "-sS", "http://"+daemonIP+"/hello"); body != "hello\n" {
+	if body := s.Command("curl", "-sS", "http://"+daemonIP+"/hello"); body != "hello\n" {
 		t.Errorf("the second daemon answers %q", body)
 	}
 }
@@ -57,10 +57,10 @@ func TestNameTaken(t *testing.T) {
 	if code := second.exitCode(); code == 0 {
 		t.Error("exit code 0")
 	}
-	if log := second.log.tail(10); !strings.Contains(log, device) || !mentionsAny(log, "in use", "busy", "already") {
+	if log := second.log.Tail(10); !strings.Contains(log, device) || !mentionsAny(log, "in use", "busy", "already") {
 		t.Errorf("it does not say that %s is in use:\n%s", device, log)
 	}
-	if body := s.command("curl", "-sS", "http://"+daemonIP+"/hello"); body != "hello\n" {
+	if body := s.Command("curl", "-sS", "http://"+daemonIP+"/hello"); body != "hello\n" {
 		t.Errorf("the first daemon answers %q", body)
 	}
 }
@@ -75,7 +75,7 @@ func TestAddressTaken(t *testing.T) {
 	if code := second.exitCode(); code == 0 {
 		t.Error("exit code 0")
 	}
-	if log := second.log.tail(10); !strings.Contains(log, hostIP) || !mentionsAny(log, "in use", "busy", "already") {
+	if log := second.log.Tail(10); !strings.Contains(log, hostIP) || !mentionsAny(log, "in use", "busy", "already") {
 		t.Errorf("it does not say that %s is in use:\n%s", hostIP, log)
 	}
 	if s.HasDevice("tcpd1") {
@@ -112,7 +112,7 @@ func TestUnprivileged(t *testing.T) {
 			if code := d.exitCode(); code == 0 {
 				t.Error("exit code 0")
 			}
-			if log := d.log.tail(10); !strings.Contains(log, test.says) || !strings.Contains(log, "root") {
+			if log := d.log.Tail(10); !strings.Contains(log, test.says) || !strings.Contains(log, "root") {
 				t.Errorf("it does not say what it needs, %s or root:\n%s", test.says, log)
 			}
 		})
@@ -146,7 +146,7 @@ func TestUnknownKey(t *testing.T) {
 	if code := d.exitCode(); code == 0 {
 		t.Error("exit code 0")
 	}
-	if log := d.log.tail(10); !strings.Contains(log, "mls") || !strings.Contains(log, "3") {
+	if log := d.log.Tail(10); !strings.Contains(log, "mls") || !strings.Contains(log, "3") {
 		t.Errorf("it does not name the key and its line:\n%s", log)
 	}
 }

@@ -6,11 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/tcpd-project/tcpd/test/space"
 )
@@ -20,9 +16,8 @@ var (
 	seeds   = flag.Int("seeds", 5, "seeds that the mutants are drawn from")
 )
 
-// patience is how long a test waits for something that must happen. It is no measurement: a healthy run never
-// comes near it.
-const patience = 20 * time.Second
+// A short name for how long a test waits for something that must happen.
+const patience = space.Patience
 
 // tcpd is the daemon under test.
 var tcpd string
@@ -32,31 +27,18 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-// run builds the daemon once; TCPD_BIN names one that is built already.
+// run builds the daemon once.
 func run(m *testing.M) int {
-	if tcpd = os.Getenv("TCPD_BIN"); tcpd != "" || os.Getuid() != 0 {
+	if os.Getuid() != 0 {
 		return m.Run()
 	}
-	dir, err := os.MkdirTemp("", "tcpd-e2e-")
+	binary, remove, err := space.Build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // an unprivileged user runs it too
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	tcpd = filepath.Join(dir, "tcpd")
-	args := []string{"build", "-o", tcpd}
-	if raceEnabled {
-		args = append(args, "-race")
-	}
-	build := exec.Command("go", append(args, "github.com/tcpd-project/tcpd/cmd/tcpd")...)
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n%s", strings.Join(build.Args, " "), err, out)
-		return 1
-	}
+	defer remove()
+	tcpd = binary
 	return m.Run()
 }
 

@@ -36,8 +36,8 @@ func TestSmallRoute(t *testing.T) {
 		t.Run("offload "+offload, func(t *testing.T) {
 			s := newSpace(t)
 			d := startDaemon(t, s, "--offload", offload)
-			s.command("ip", "route", "add", daemonIP, "dev", device, "mtu", "600")
-			s.command("ping", "-n", "-c", "2", "-i", "0.1", "-W", "5", "-M", "dont", "-s", "4000", daemonIP)
+			s.Command("ip", "route", "add", daemonIP, "dev", device, "mtu", "600")
+			s.Command("ping", "-n", "-c", "2", "-i", "0.1", "-W", "5", "-M", "dont", "-s", "4000", daemonIP)
 			w := openWire(t, s)
 			c := d.dial(echoPort)
 			setDeadline(t, c, time.Minute)

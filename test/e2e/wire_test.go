@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,28 +22,11 @@ type wire struct {
 
 func openWire(t *testing.T, s *netspace) *wire {
 	t.Helper()
-	w := &wire{t: t}
-	err := s.Inside(func() error {
-		link, err := netlink.LinkByName(device)
-		if err != nil {
-			return err
-		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-		if err != nil {
-			return err
-		}
-		w.file = os.NewFile(uintptr(fd), "wire")
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20); err != nil {
-			return err
-		}
-		const ipv4 = unix.ETH_P_IP>>8 | unix.ETH_P_IP&0xff<<8 // in network order
-		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: ipv4, Ifindex: link.Attrs().Index})
-	})
+	file, err := s.PacketSocket(device)
 	if err != nil {
 		t.Fatalf("packet socket: %v", err)
 	}
-	t.Cleanup(func() { w.file.Close() })
-	return w
+	return &wire{t: t, file: file}
 }
 
 // write sends a packet. The device may be full or the packet too large for it: then it is lost, as on a wire.

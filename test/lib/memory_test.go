@@ -16,6 +16,7 @@ import (
 
 	"github.com/tcpd-project/tcpd/pkg/service"
 	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 const echoPort = 7
@@ -115,7 +116,7 @@ func TestMemoryOfIdleConnections(t *testing.T) {
 	need(t)
 	const most = 2_000 // bytes a connection
 	n, sample := 100_000, 2_000
-	if testing.Short() || raceEnabled {
+	if testing.Short() || space.Race {
 		n, sample = 10_000, 200
 	}
 	s := newSpace(t)
@@ -133,7 +134,7 @@ func TestMemoryOfIdleConnections(t *testing.T) {
 	each := float64(after.Resident-before.Resident) / float64(n)
 	t.Logf("%d connections opened, each with an echo, in %.1f s: %.0f bytes each, %d MiB before, %d MiB after",
 		n, took.Seconds(), each, before.Resident>>20, after.Resident>>20)
-	if each > most && !raceEnabled { // the race detector has memory of its own for each byte
+	if each > most && !space.Race { // the race detector has memory of its own for each byte
 		t.Errorf("%.0f bytes a connection, more than %d", each, most)
 	}
 	if after.Conns != n || after.HalfOpen != 0 || c.resets != 0 || after.Resets != 0 {

@@ -1,7 +1,6 @@
 package lib
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 const clonePath = "/dev/net/tun"
@@ -75,22 +75,12 @@ type endpoint struct {
 // send sends a segment at SND.NXT and does not move it. A SYN offers an MSS of 1460. A device that is full or down
 // loses it, as wires do.
 func (w *wire) send(e *endpoint, flags tcp.Flags, text []byte) error {
-	g := tcp.Segment{
-		SrcPort: e.local.Port(), DstPort: e.remote.Port(), Flags: flags, Window: 65535,
-		Seq: seq.Num(e.seq), Ack: seq.Num(e.ack),
-	}
+	g := tcp.Segment{Flags: flags, Window: 65535, Seq: seq.Num(e.seq), Ack: seq.Num(e.ack), Text: text}
 	if flags&tcp.SYN != 0 {
 		g.Options = tcp.Options{Has: tcp.HasMSS, MSS: 1460}
 	}
-	p := w.out[:]
-	src, dst := ip.FromNetip(e.local.Addr()), ip.FromNetip(e.remote.Addr())
-	n := g.Put(p[ip.HeaderLen:], 0)
-	n += copy(p[ip.HeaderLen+n:], text)
-	sum := ip.Fold(ip.Sum(p[ip.HeaderLen:ip.HeaderLen+n], ip.PseudoSum(src, dst, ip.ProtoTCP, n)))
-	binary.BigEndian.PutUint16(p[ip.HeaderLen+16:], ^sum)
-	h := ip.Header{Src: src, Dst: dst, Proto: ip.ProtoTCP, TTL: 64, DF: true, Len: ip.HeaderLen + n}
-	h.Put(p)
-	_, err := w.file.Write(p[:ip.HeaderLen+n])
+	n := space.PutSegment(w.out[:], e.local, e.remote, &g, nil)
+	_, err := w.file.Write(w.out[:n])
 	if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EIO) {
 		return nil
 	}
