@@ -22,7 +22,7 @@ func TestClientClosesFirst(t *testing.T) {
 	d := startDaemon(t, s)
 	c := d.dial(echoPort)
 	setDeadline(t, c, patience)
-	if err := roundTrip(c, payload(1, 100)); err != nil {
+	if err := space.RoundTrip(c, payload(1, 100)); err != nil {
 		t.Fatal(err)
 	}
 	c.CloseWrite()
@@ -115,7 +115,7 @@ func TestClientResets(t *testing.T) {
 	d := startDaemon(t, s)
 	c := d.dial(echoPort)
 	setDeadline(t, c, patience)
-	if err := roundTrip(c, payload(4, 100)); err != nil {
+	if err := space.RoundTrip(c, payload(4, 100)); err != nil {
 		t.Fatal(err)
 	}
 	c.SetLinger(0)
@@ -281,7 +281,7 @@ func TestCrowd(t *testing.T) {
 	space.InParallel(t, crowd, crowd, func(i int) error {
 		defer conns[i].Close()
 		conns[i].SetDeadline(time.Now().Add(time.Minute))
-		if err := roundTrip(conns[i], payload(uint64(i), 1+i*64)); err != nil {
+		if err := space.RoundTrip(conns[i], payload(uint64(i), 1+i*64)); err != nil {
 			return err
 		}
 		conns[i].CloseWrite()

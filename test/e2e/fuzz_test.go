@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // growth is how many kB a daemon may have gained after all mutants: half-open connections and caches, no leak.
@@ -78,7 +80,7 @@ func startHonest(t *testing.T, d *daemon) *honest {
 func (h *honest) echo(c net.Conn) error {
 	for i := uint64(0); ; i++ {
 		c.SetDeadline(deadline())
-		if err := roundTrip(c, payload(i, 1+int(i*7919%20000))); err != nil {
+		if err := space.RoundTrip(c, payload(i, 1+int(i*7919%20000))); err != nil {
 			return fmt.Errorf("honest echo, round %d: %w", i, err)
 		}
 		select {
@@ -221,7 +223,7 @@ func TestMutantsNearby(t *testing.T) {
 	}
 	c := d.dial(echoPort)
 	setDeadline(t, c, patience)
-	if err := roundTrip(c, payload(1, 100_000)); err != nil {
+	if err := space.RoundTrip(c, payload(1, 100_000)); err != nil {
 		t.Errorf("a new connection: %v", err)
 	}
 }
@@ -249,7 +251,7 @@ func newVictims(t *testing.T, s *netspace, d *daemon, n int) *victims {
 	go v.sniff(seen)
 	for i, c := range v.conns {
 		c.SetDeadline(deadline())
-		if err := roundTrip(c, payload(uint64(i), 1000)); err != nil {
+		if err := space.RoundTrip(c, payload(uint64(i), 1000)); err != nil {
 			t.Fatal(err)
 		}
 		go discard(c)

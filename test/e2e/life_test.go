@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestSignals: either signal to end leaves exit code 0, no device and the counters.
@@ -22,7 +24,7 @@ func TestSignals(t *testing.T) {
 			d := startDaemon(t, s)
 			c := d.dial(echoPort) // open when the end comes
 			setDeadline(t, c, patience)
-			if err := roundTrip(c, payload(1, 1000)); err != nil {
+			if err := space.RoundTrip(c, payload(1, 1000)); err != nil {
 				t.Fatal(err)
 			}
 			d.once.Do(func() { d.stopWith(sig) })

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestSmallDevice: all goes over a device of the smallest MTU that every host takes.
@@ -19,7 +21,7 @@ func TestSmallDevice(t *testing.T) {
 	d := startDaemon(t, s, "--mtu", "576")
 	c := d.dial(echoPort)
 	setDeadline(t, c, time.Minute)
-	if err := roundTrip(c, payload(1, 4<<20)); err != nil {
+	if err := space.RoundTrip(c, payload(1, 4<<20)); err != nil {
 		t.Fatal(err)
 	}
 	if mss := tcpInfo(t, c).Snd_mss; mss > 536 {
@@ -41,7 +43,7 @@ func TestSmallRoute(t *testing.T) {
 			w := openWire(t, s)
 			c := d.dial(echoPort)
 			setDeadline(t, c, time.Minute)
-			if err := roundTrip(c, payload(2, 1<<20)); err != nil {
+			if err := space.RoundTrip(c, payload(2, 1<<20)); err != nil {
 				t.Fatal(err)
 			}
 			info := tcpInfo(t, c)

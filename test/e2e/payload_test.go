@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -35,26 +32,6 @@ func hashOf(r io.Reader, n int64) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// roundTrip sends p to an echo service and compares what comes back, both at once.
-func roundTrip(c net.Conn, p []byte) error {
-	sent := make(chan error, 1)
-	go func() {
-		_, err := c.Write(p)
-		sent <- err
-	}()
-	back := make([]byte, len(p))
-	if _, err := io.ReadFull(c, back); err != nil {
-		return errors.Join(fmt.Errorf("reading the echo: %w", err), <-sent)
-	}
-	if err := <-sent; err != nil {
-		return err
-	}
-	if !bytes.Equal(p, back) {
-		return fmt.Errorf("the echo of %d bytes differs", len(p))
-	}
-	return nil
 }
 
 // deadline is when a test stops waiting for what must happen.

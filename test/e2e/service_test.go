@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestEcho: RFC 862, with writes of random sizes.
@@ -20,7 +22,7 @@ func TestEcho(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 500 {
 		size := 1 << r.IntN(18)
-		if err := roundTrip(c, payload(uint64(i), size+r.IntN(size))); err != nil {
+		if err := space.RoundTrip(c, payload(uint64(i), size+r.IntN(size))); err != nil {
 			t.Fatalf("round %d: %v", i, err)
 		}
 	}

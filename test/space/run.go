@@ -3,7 +3,9 @@ package space
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
 	"sync"
@@ -107,4 +109,24 @@ func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// RoundTrip sends p to an echo service and compares what comes back, both at once.
+func RoundTrip(c net.Conn, p []byte) error {
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Write(p)
+		sent <- err
+	}()
+	back := make([]byte, len(p))
+	if _, err := io.ReadFull(c, back); err != nil {
+		return errors.Join(fmt.Errorf("reading the echo: %w", err), <-sent)
+	}
+	if err := <-sent; err != nil {
+		return err
+	}
+	if !bytes.Equal(p, back) {
+		return fmt.Errorf("the echo of %d bytes differs", len(p))
+	}
+	return nil
 }
