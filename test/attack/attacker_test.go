@@ -93,6 +93,7 @@ type client struct {
 	seq, ack      seq.Num // SND.NXT, RCV.NXT
 	window        uint16  // as its segments have it
 	offered       uint32  // the daemon's window at the beginning, bytes
+	strays        int     // ACKs without text that came while an echo was awaited
 }
 
 // plain is what a client offers who has nothing else in mind.
@@ -122,6 +123,9 @@ func (c *client) await(what string, ok func(*tcp.Segment) bool) tcp.Segment {
 			c.ack = g.End()
 			return g
 		}
+		if len(g.Text) == 0 {
+			c.strays++
+		}
 	}
 }
 
@@ -141,6 +145,7 @@ func (c *client) say(flags tcp.Flags, text string) {
 func (c *client) echoed(text string) {
 	c.t.Helper()
 	at := c.ack
+	c.strays = 0
 	c.say(tcp.ACK|tcp.PSH, text)
 	for got := 0; got < len(text); {
 		g := c.await("echo", func(g *tcp.Segment) bool { return len(g.Text) > 0 && g.Seq == at.Add(uint32(got)) })

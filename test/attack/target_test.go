@@ -25,10 +25,13 @@ type target struct {
 	honest *honest
 }
 
+// queueLen is how many packets the device holds for the daemon: more than are sent before he is waited for.
+const queueLen = 100_000
+
 // newTarget starts the daemon with two queues and the settings given, as YAML.
 func newTarget(t *testing.T, settings string) *target {
 	t.Helper()
-	space.Need(t)
+	space.Need(t, "ip")
 	t.Parallel()
 	s := space.ForDaemon(t)
 	file := filepath.Join(t.TempDir(), "tcpd.yaml")
@@ -37,6 +40,7 @@ func newTarget(t *testing.T, settings string) *target {
 	}
 	d := s.Launch(exec.Command(tcpd, "run", "-c", file, "--device", device, "--host", hostIP+"/24", "--addr", daemonIP.String(), "--queues", "2"))
 	d.Ready()
+	s.Command("ip", "link", "set", device, "txqueuelen", strconv.Itoa(queueLen)) // all that is sent is to arrive
 	x := &target{Daemon: d, t: t, space: s}
 	t.Cleanup(func() { d.Stop(device, syscall.SIGTERM) })
 	x.honest = startHonest(x)
