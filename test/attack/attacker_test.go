@@ -99,11 +99,11 @@ type client struct {
 // plain is what a client offers who has nothing else in mind.
 var plain = tcp.Options{Has: tcp.HasMSS | tcp.HasSACKPermitted, MSS: 1460}
 
-// begin sends a SYN from the peer's address and waits for its answer.
-func (a *attacker) begin(from, port, window uint16, syn tcp.Options) *client {
+// begin sends a SYN from the peer's address, with further options as they stand, and waits for its answer.
+func (a *attacker) begin(from, port, window uint16, syn tcp.Options, options ...byte) *client {
 	a.t.Helper()
 	c := &client{attacker: a, local: netip.AddrPortFrom(peerIP, from), remote: addr(port), seq: seq.Num(a.Uint32()), window: window}
-	a.send(c.local, c.remote, tcp.Segment{Seq: c.seq, Flags: tcp.SYN, Window: window, Options: syn})
+	a.send(c.local, c.remote, tcp.Segment{Seq: c.seq, Flags: tcp.SYN, Window: window, Options: syn}, options...)
 	c.seq++
 	g := c.await("SYN,ACK", func(g *tcp.Segment) bool { return g.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN|tcp.ACK && g.Ack == c.seq })
 	c.offered = uint32(g.Window)
