@@ -15,7 +15,7 @@ func TestLAND(t *testing.T) {
 	x.flood(n, func(i int) {
 		a.send(addr(httpPort), addr(httpPort), tcp.Segment{Flags: tcp.Flags(1 << (i % 9)), Window: 65535})
 	})
-	if now := x.dropped("land", n); now.HalfOpen != 0 {
+	if now := x.dropped(n, "land"); now.HalfOpen != 0 {
 		t.Errorf("%d half-open connections", now.HalfOpen)
 	}
 	x.survived()
@@ -53,7 +53,7 @@ func TestMartians(t *testing.T) {
 				a.datagram(src, dst, 1, []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0})
 			}
 		})
-		if now := x.dropped(f.counter, n); now.HalfOpen != 0 {
+		if now := x.dropped(n, f.counter); now.HalfOpen != 0 {
 			t.Errorf("%s to %s: %d half-open connections", f.src, f.dst, now.HalfOpen)
 		}
 	}

@@ -141,7 +141,7 @@ func TestBlindICMP(t *testing.T) {
 		guesses, _ := x.sweep(victim, victim.ack+1, 1<<20, func(n seq.Num) {
 			blind.unreachable(f.code, f.extra, victim.remote, victim.local, tcp.Segment{Seq: n, Flags: tcp.ACK})
 		})
-		x.dropped("icmp_ignored", guesses)
+		x.dropped(guesses, "icmp_ignored")
 	}
 	una := victim.ack
 	victim.say(tcp.ACK|tcp.PSH, "in flight")

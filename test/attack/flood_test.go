@@ -20,12 +20,16 @@ func (x *target) flood(n int, send func(i int)) {
 	}
 }
 
-// dropped waits until n packets have been dropped for the reason given since the attack began, or lost by the device before,
-// and returns the counters then.
-func (x *target) dropped(reason string, n int) *space.Counters {
+// dropped waits until n packets have been dropped for the reasons given since the attack began, or lost by the device
+// before, and returns the counters then.
+func (x *target) dropped(n int, reasons ...string) *space.Counters {
 	x.t.Helper()
-	return x.until(fmt.Sprintf("%d packets to be counted as %s", n, reason), func(now *space.Counters) bool {
-		return x.drops(now, reason)+now.DeviceDrops-x.before.DeviceDrops >= uint64(n)
+	return x.until(fmt.Sprintf("%d packets to be counted as %v", n, reasons), func(now *space.Counters) bool {
+		sum := now.DeviceDrops - x.before.DeviceDrops
+		for _, r := range reasons {
+			sum += x.drops(now, r)
+		}
+		return sum >= uint64(n)
 	})
 }
 
@@ -54,7 +58,7 @@ func TestSYNFlood(t *testing.T) {
 	x.flood(n, func(int) {
 		a.send(a.anybody(), addr(httpPort), tcp.Segment{Seq: seq.Num(a.Uint32()), Ack: seq.Num(a.Uint32()), Flags: tcp.ACK, Window: 65535})
 	})
-	now = x.dropped("tcp_no_connection", n)
+	now = x.dropped(n, "tcp_no_connection")
 	if taken := now.Listeners[httpPort].Accepted; taken != 0 { // the odds are 1 to 2^28 for each
 		t.Errorf("%d of %d guessed cookies were taken", taken, n)
 	}
@@ -93,7 +97,7 @@ func TestFloods(t *testing.T) {
 	} {
 		x.begin()
 		x.flood(n, func(int) { f.send(a) })
-		now := x.dropped(f.counter, n)
+		now := x.dropped(n, f.counter)
 		if resets := now.ResetsSent - x.before.ResetsSent; resets > uint64(n)*f.answers {
 			t.Errorf("%s: %d RSTs for %d packets", f.name, resets, n)
 		}

@@ -65,14 +65,14 @@ func TestFragments(t *testing.T) {
 				a.fragment(src, f.proto, uint16(i), p.offset, p.n, p.more)
 			}
 		})
-		x.dropped(f.counter, n)
+		x.dropped(n, f.counter)
 	}
 
 	x.begin()
 	for i := range 129 {
 		a.fragment(peerIP, ip.ProtoUDP, 1, 16*i, 8, true)
 	}
-	x.dropped("ip_fragment_many", 1)
+	x.dropped(1, "ip_fragment_many")
 	x.survived()
 }
 
@@ -84,7 +84,7 @@ func TestFragmentFlood(t *testing.T) {
 	a := x.attacker()
 	n := packets(10_000)
 	x.flood(n, func(i int) { a.fragment(a.anybody().Addr(), ip.ProtoUDP, uint16(i), 0, 1400, true) })
-	now := x.dropped("ip_fragment_held", n)
+	now := x.dropped(n, "ip_fragment_held")
 	if now.FragmentsHeld > memory/least || now.DatagramsEvicted+now.FragmentsHeld < uint64(n) {
 		t.Errorf("%d fragments are held, %d datagrams are gone", now.FragmentsHeld, now.DatagramsEvicted)
 	}

@@ -61,7 +61,7 @@ func TestICMPFlood(t *testing.T) {
 	} {
 		x.begin()
 		x.flood(n, func(int) { f.send() })
-		x.dropped(f.counter, n)
+		x.dropped(n, f.counter)
 	}
 	x.survived()
 }

@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	full = flag.Bool("full", false, "ten times the packets, and the tools at full length")
+	full = flag.Bool("full", false, "ten times the packets, and all of what the tools do")
 	seed = flag.Uint64("seed", 1, "what forged numbers are drawn from")
 )
 

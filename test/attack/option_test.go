@@ -99,7 +99,7 @@ func TestOptionLengths(t *testing.T) {
 			x.honest.round()
 		}
 	}
-	now := x.dropped("tcp_option_length", illegal)
+	now := x.dropped(illegal, "tcp_option_length")
 	now = x.until("the others to be answered", func(now *space.Counters) bool {
 		return uint64(now.HalfOpen)+now.CookiesSent >= uint64(syns-illegal)
 	})
@@ -121,6 +121,6 @@ func TestOptionLengthsInside(t *testing.T) {
 			c.echoed(fmt.Sprintf("after %d kinds", kind))
 		}
 	}
-	x.dropped("tcp_option_length", 4*254)
+	x.dropped(4*254, "tcp_option_length")
 	x.survived()
 }

@@ -107,7 +107,7 @@ func TestTextOutOfOrder(t *testing.T) {
 		g.Seq = g.Seq.Add(uint32(1 + 2*i))
 		a.send(c.local, c.remote, g)
 	})
-	x.dropped("tcp_reorder_full", n-runs)
+	x.dropped(n-runs, "tcp_reorder_full")
 
 	x.begin()
 	crowd := a.crowd(200, discardPort, 65535, plain)
@@ -116,7 +116,7 @@ func TestTextOutOfOrder(t *testing.T) {
 		g.Seq = g.Seq.Add(c.offered - 1)
 		a.send(c.local, c.remote, g)
 	}
-	now := x.dropped("tcp_reorder_full", len(crowd)-memory/2>>16-2)
+	now := x.dropped(len(crowd)-memory/2>>16-2, "tcp_reorder_full")
 	if now.RingBytes > memory/2+2<<16 {
 		t.Errorf("%d bytes of rings for text out of order, of %d", now.RingBytes, memory)
 	}
