@@ -99,10 +99,10 @@ type client struct {
 // plain is what a client offers who has nothing else in mind.
 var plain = tcp.Options{Has: tcp.HasMSS | tcp.HasSACKPermitted, MSS: 1460}
 
-// begin sends a SYN from the peer's address, with further options as they stand, and waits for its answer.
-func (a *attacker) begin(from, port, window uint16, syn tcp.Options, options ...byte) *client {
+// begin sends a SYN, with further options as they stand, and waits for its answer.
+func (a *attacker) begin(from netip.AddrPort, port, window uint16, syn tcp.Options, options ...byte) *client {
 	a.t.Helper()
-	c := &client{attacker: a, local: netip.AddrPortFrom(peerIP, from), remote: addr(port), seq: seq.Num(a.Uint32()), window: window}
+	c := &client{attacker: a, local: from, remote: addr(port), seq: seq.Num(a.Uint32()), window: window}
 	a.send(c.local, c.remote, tcp.Segment{Seq: c.seq, Flags: tcp.SYN, Window: window, Options: syn}, options...)
 	c.seq++
 	g := c.await("SYN,ACK", func(g *tcp.Segment) bool { return g.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN|tcp.ACK && g.Ack == c.seq })
@@ -110,13 +110,16 @@ func (a *attacker) begin(from, port, window uint16, syn tcp.Options, options ...
 	return c
 }
 
-// open opens a connection from the peer's address.
-func (a *attacker) open(from, port, window uint16, syn tcp.Options) *client {
+// open opens a connection.
+func (a *attacker) open(from netip.AddrPort, port, window uint16, syn tcp.Options) *client {
 	a.t.Helper()
 	c := a.begin(from, port, window, syn)
 	c.say(tcp.ACK, "")
 	return c
 }
+
+// peer is a port of the peer's.
+func peer(port int) netip.AddrPort { return netip.AddrPortFrom(peerIP, uint16(port)) }
 
 // await reads up to a segment that is as wanted, and moves RCV.NXT to its end.
 func (c *client) await(what string, ok func(*tcp.Segment) bool) tcp.Segment {

@@ -10,8 +10,8 @@ import (
 	"github.com/tcpd-project/tcpd/test/space"
 )
 
-// challengesIn is the most challenge ACKs of one connection while d passes: one in half a second, and those of the
-// delay of an acknowledgment.
+// challengesIn is the most challenge ACKs of one connection while d passes: one in half a second. An ACK that was delayed
+// looks the same.
 func challengesIn(d time.Duration) int { return int(d/(500*time.Millisecond)) + 2 }
 
 // sweep sends a guess for every stride of the sequence space, from first on. Then the victim's connection must still be
@@ -34,7 +34,7 @@ func (x *target) sweep(victim *client, first seq.Num, stride uint64, guess func(
 // 1 to 2^32.
 func TestBlindRST(t *testing.T) {
 	x := newTarget(t, "")
-	victim := x.attacker().open(4000, echoPort, 65535, plain)
+	victim := x.attacker().open(peer(4000), echoPort, 65535, plain)
 	blind := x.attacker()
 	rst := func(n seq.Num) { blind.send(victim.local, victim.remote, tcp.Segment{Seq: n, Flags: tcp.RST}) }
 
@@ -48,6 +48,10 @@ func TestBlindRST(t *testing.T) {
 		t.Errorf("%d guesses, %d bytes apart: %d in the window, which should be 1, and %d outside", guesses, wnd, hits, misses)
 	}
 
+	if n := now.Challenges - x.before.Challenges; n != 1 {
+		t.Errorf("%d challenges for the guess in the window", n)
+	}
+
 	x.begin()
 	const stride = 16
 	inside := 0
@@ -59,6 +63,9 @@ func TestBlindRST(t *testing.T) {
 	now = x.Counters()
 	if hits := x.drops(now, "tcp_blind_rst"); hits < uint64(inside*9/10) { // RCV.NXT has moved by the text since
 		t.Errorf("%d of %d guesses are counted as inside the window", hits, inside)
+	}
+	if n := now.Challenges - x.before.Challenges + now.ChallengesLimited - x.before.ChallengesLimited; n < uint64(inside*9/10) {
+		t.Errorf("%d challenges sent or kept back, for %d guesses", n, inside)
 	}
 	if most := challengesIn(time.Since(began)); answers+victim.strays > most {
 		t.Errorf("%d challenge ACKs, at most %d are allowed", answers+victim.strays, most)
@@ -76,7 +83,7 @@ func TestBlindRST(t *testing.T) {
 // section 4).
 func TestBlindSYN(t *testing.T) {
 	x := newTarget(t, "")
-	victim := x.attacker().open(4000, echoPort, 65535, plain)
+	victim := x.attacker().open(peer(4000), echoPort, 65535, plain)
 	blind := x.attacker()
 	x.begin()
 	began := time.Now()
@@ -101,7 +108,7 @@ func TestBlindSYN(t *testing.T) {
 func TestBlindData(t *testing.T) {
 	const stride = 1 << 16
 	x := newTarget(t, "")
-	victim := x.attacker().open(4000, echoPort, 65535, plain)
+	victim := x.attacker().open(peer(4000), echoPort, 65535, plain)
 	blind := x.attacker()
 	x.begin()
 	began := time.Now()
@@ -127,7 +134,7 @@ func TestBlindData(t *testing.T) {
 // open (RFC 5927).
 func TestBlindICMP(t *testing.T) {
 	x := newTarget(t, "")
-	victim := x.attacker().open(4000, echoPort, 65535, plain)
+	victim := x.attacker().open(peer(4000), echoPort, 65535, plain)
 	blind := x.attacker()
 	for _, f := range []struct {
 		name  string

@@ -85,8 +85,8 @@ func TestFragmentFlood(t *testing.T) {
 	n := packets(10_000)
 	x.flood(n, func(i int) { a.fragment(a.anybody().Addr(), ip.ProtoUDP, uint16(i), 0, 1400, true) })
 	now := x.dropped(n, "ip_fragment_held")
-	if now.FragmentsHeld > memory/least || now.DatagramsEvicted+now.FragmentsHeld < uint64(n) {
-		t.Errorf("%d fragments are held, %d datagrams are gone", now.FragmentsHeld, now.DatagramsEvicted)
+	if now.FragmentBytes > memory || now.FragmentsHeld > memory/least || now.DatagramsEvicted+now.FragmentsHeld < uint64(n) {
+		t.Errorf("%d fragments are held in %d bytes, %d datagrams are gone", now.FragmentsHeld, now.FragmentBytes, now.DatagramsEvicted)
 	}
 	x.space.Command("ping", "-n", "-c", "2", "-i", "0.1", "-s", "4000", daemonIP.String())
 	if now := x.Counters(); now.DatagramsCompleted != 2 {

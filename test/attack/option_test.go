@@ -18,7 +18,7 @@ func TestMSSExtremes(t *testing.T) {
 		if mss < 0 { // it does not say (MUST-15)
 			syn, want = tcp.Options{}, 536
 		}
-		c := x.attacker().open(uint16(4000+i), chargenPort, 65535, syn)
+		c := x.attacker().open(peer(4000+i), chargenPort, 65535, syn)
 		if g := c.await("text", func(g *tcp.Segment) bool { return len(g.Text) > 0 }); len(g.Text) != want {
 			t.Errorf("MSS %d: a segment of %d bytes, want %d", mss, len(g.Text), want)
 		}
@@ -38,16 +38,12 @@ func TestWindowScaleExtremes(t *testing.T) {
 		{0, 1}, {1, 2}, {7, 128}, {10, 1024}, {13, 1460}, {14, 1460}, {15, 1460}, {128, 1460}, {255, 1460},
 	} {
 		a := x.attacker()
-		for _, window := range []uint16{1, 65535} {
+		for k, window := range []uint16{1, 65535} {
 			want := f.text
 			if window == 65535 {
 				want = 1460
 			}
-			from := uint16(4000 + 2*i)
-			if window == 1 {
-				from++
-			}
-			c := a.scaled(from, f.scale, window)
+			c := a.scaled(4000+2*i+k, f.scale, window)
 			if g := c.await("text", func(g *tcp.Segment) bool { return len(g.Text) > 0 }); len(g.Text) != want {
 				t.Errorf("shift %d, window %d: a segment of %d bytes, want %d", f.scale, window, len(g.Text), want)
 			}
@@ -59,9 +55,9 @@ func TestWindowScaleExtremes(t *testing.T) {
 
 // scaled opens a connection to chargen by a SYN with any shift count, legal or not, and closes its window at first, so that
 // what the next segments say is what counts.
-func (a *attacker) scaled(from uint16, scale uint8, window uint16) *client {
+func (a *attacker) scaled(from int, scale uint8, window uint16) *client {
 	a.t.Helper()
-	c := a.begin(from, chargenPort, 0, plain, 3, 3, scale, 1)
+	c := a.begin(peer(from), chargenPort, 0, plain, 3, 3, scale, 1)
 	c.window = window
 	c.say(tcp.ACK, "")
 	return c
@@ -112,7 +108,7 @@ func TestOptionLengths(t *testing.T) {
 // TestOptionLengthsInside: the same in a connection, on segments in good order: what is dropped has not been taken.
 func TestOptionLengthsInside(t *testing.T) {
 	x := newTarget(t, "")
-	c := x.attacker().open(4000, echoPort, 65535, plain)
+	c := x.attacker().open(peer(4000), echoPort, 65535, plain)
 	for kind := 2; kind < 256; kind++ {
 		for _, length := range []byte{0, 1, 41, 255} {
 			c.send(c.local, c.remote, c.segment(tcp.ACK|tcp.PSH, "evil"), byte(kind), length, 1, 1)

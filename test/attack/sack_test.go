@@ -24,7 +24,7 @@ func TestSACKShapes(t *testing.T) {
 		{"every other segment", 8, 2 * 48, 48}, {"every other byte", 8, 2, 1}, {"every other byte of large segments", 1460, 2, 1},
 		{"blocks that grow into each other", 8, 1, 3},
 	} {
-		c := x.attacker().open(4000, chargenPort, 65535, tcp.Options{
+		c := x.attacker().open(peer(4000), chargenPort, 65535, tcp.Options{
 			Has: tcp.HasMSS | tcp.HasSACKPermitted | tcp.HasWindowScale, MSS: f.mss, WindowScale: 14,
 		})
 		una := c.inFlight(flight, max(f.mss, tcp.MinMSS))
@@ -41,11 +41,17 @@ func TestSACKShapes(t *testing.T) {
 				x.honest.round()
 			}
 		}
+		if now := x.Counters(); now.ListBytes > 512<<10 {
+			t.Errorf("%s: %d bytes of lists", f.name, now.ListBytes)
+		}
 		c.ack = una // and then as if nothing had come
 		c.say(tcp.ACK, "")
 		c.await("the first text again", func(g *tcp.Segment) bool { return g.Seq == una && len(g.Text) > 0 })
 		c.say(tcp.RST, "")
 		t.Logf("%s: %d blocks for %d bytes in flight, %d kB resident", f.name, blocks, flight, x.RSS())
+	}
+	if now := x.Counters(); now.SACKIgnored == 0 {
+		t.Error("all blocks were heeded, however many")
 	}
 	if grown := x.RSS() - resident; grown > 32<<10 && !space.Race {
 		t.Errorf("%d kB more are resident", grown)

@@ -14,20 +14,52 @@ func (a *attacker) crowd(n int, port, window uint16, syn tcp.Options) []*client 
 	a.t.Helper()
 	list := make([]*client, n)
 	for i := range list {
-		list[i] = a.open(uint16(2000+i), port, window, syn)
+		list[i] = a.open(peer(2000+i), port, window, syn)
 	}
 	return list
 }
 
 // TestClosedWindows is sockstress: clients who ask for a lot and never take any of it. What is queued for them is within the
-// memory that is set, and others are served from it all the same.
+// memory that is set; while others have too little, those who have waited longest are reset (RFC 6429 section 3).
 func TestClosedWindows(t *testing.T) {
 	const memory = 8 << 20
 	x := newTarget(t, "limits: {memory: 8MiB}")
-	x.attacker().crowd(400, chargenPort, 0, plain)
-	if now := x.Counters(); now.RingBytes > memory {
-		t.Errorf("%d bytes of rings, of %d", now.RingBytes, memory)
+	a := x.attacker()
+	for _, c := range a.crowd(1000, chargenPort, 0, plain) {
+		c.probed() // so that nobody takes them for gone
 	}
+	now := x.Counters()
+	if now.RingBytes > memory || now.ListBytes > memory/8 {
+		t.Errorf("%d bytes of rings and %d of lists, of %d", now.RingBytes, now.ListBytes, memory)
+	}
+	x.honest.round()
+	x.until("some to be reset", func(now *space.Counters) bool { return now.MemoryAborted > 0 })
+	x.survived()
+}
+
+// TestConnectionFlood: connections that are opened and then idle are as many as the limits say, of all, of a listener, and of
+// an address; those beyond are not answered, and come in when there is room.
+func TestConnectionFlood(t *testing.T) {
+	const each, all = 20, 60
+	x := newTarget(t, "listeners: [{port: 9, connections: 60, source_connections: 20}]")
+	a := x.attacker()
+	crowd := a.crowd(each+10, discardPort, 65535, plain)
+	x.dropped(10, "connections_full_of_source")
+	for range all + 10 {
+		crowd = append(crowd, a.open(a.anybody(), discardPort, 65535, plain))
+	}
+	now := x.dropped(each+10, "connections_full")
+	if got := now.Connections - x.before.Connections; got != all {
+		t.Errorf("%d connections are open, the limit is %d", got, all)
+	}
+	x.honest.round()
+	for _, c := range crowd[:each] {
+		c.say(tcp.RST, "")
+	}
+	x.until("them to go", func(now *space.Counters) bool { return now.Connections-x.before.Connections == all-each })
+	late := crowd[len(crowd)-1]
+	late.say(tcp.ACK|tcp.PSH, "late") // its handshake has been over for it all the while
+	late.await("an ACK", func(g *tcp.Segment) bool { return g.Ack == late.seq })
 	x.survived()
 }
 
@@ -35,7 +67,7 @@ func TestClosedWindows(t *testing.T) {
 // probed from time to time (RFC 9293 section 3.8.6.2.1), however often it is told.
 func TestOneByteWindows(t *testing.T) {
 	x := newTarget(t, "offload: off")
-	c := x.attacker().open(4000, chargenPort, 8000, plain)
+	c := x.attacker().open(peer(4000), chargenPort, 8000, plain)
 	for range 8000 / 1460 {
 		c.await("text", func(g *tcp.Segment) bool { return len(g.Text) > 0 && g.Seq == c.ack })
 	}
@@ -57,7 +89,7 @@ func TestOneByteWindows(t *testing.T) {
 func TestSlowHandshakes(t *testing.T) {
 	x := newTarget(t, "tcp: {synack_retries: 1}")
 	a := x.attacker()
-	n := packets(1000)
+	n := packets(400)
 	for range n {
 		a.send(a.anybody(), addr(httpPort), tcp.Segment{Flags: tcp.SYN, Window: 65535, Options: plain})
 	}
@@ -74,7 +106,7 @@ func TestSlowHandshakes(t *testing.T) {
 // slowly opens a connection whose client acknowledges the SYN,ACK only when it comes again.
 func (a *attacker) slowly(port uint16) *client {
 	a.t.Helper()
-	c := a.begin(4000, port, 65535, plain)
+	c := a.begin(peer(4000), port, 65535, plain)
 	c.await("SYN,ACK once more", func(g *tcp.Segment) bool { return g.Flags&tcp.SYN != 0 })
 	c.say(tcp.ACK, "")
 	return c
@@ -83,7 +115,7 @@ func (a *attacker) slowly(port uint16) *client {
 // TestTinySegments: text costs the bytes that it has, however small the segments that bring it, unread and unsent.
 func TestTinySegments(t *testing.T) {
 	x := newTarget(t, "")
-	c := x.attacker().open(4000, echoPort, 0, plain)
+	c := x.attacker().open(peer(4000), echoPort, 0, plain)
 	n := packets(20_000)
 	x.flood(n, func(int) { c.say(tcp.ACK, "x") })
 	c.await("an ACK of it all", func(g *tcp.Segment) bool { return g.Ack == c.seq })
@@ -100,14 +132,16 @@ func TestTextOutOfOrder(t *testing.T) {
 	const memory, runs = 4 << 20, 4096
 	x := newTarget(t, "limits: {memory: 4MiB}")
 	a := x.attacker()
-	c := a.open(4000, discardPort, 65535, plain)
+	c := a.open(peer(4000), discardPort, 65535, plain)
 	n := runs + 1000
 	x.flood(n, func(i int) {
 		g := c.segment(tcp.ACK, "x")
 		g.Seq = g.Seq.Add(uint32(1 + 2*i))
 		a.send(c.local, c.remote, g)
 	})
-	x.dropped(n-runs, "tcp_reorder_full")
+	if now := x.dropped(n-runs, "tcp_reorder_full"); now.ListBytes > 64<<10 {
+		t.Errorf("%d bytes of lists", now.ListBytes)
+	}
 
 	x.begin()
 	crowd := a.crowd(200, discardPort, 65535, plain)
@@ -130,7 +164,7 @@ func TestTimeWaitFlood(t *testing.T) {
 	a := x.attacker()
 	n := packets(1000)
 	for i := range n {
-		c := a.open(uint16(2000+i), daytimePort, 65535, plain)
+		c := a.open(peer(2000+i), daytimePort, 65535, plain)
 		c.await("FIN", func(g *tcp.Segment) bool { return g.Flags&tcp.FIN != 0 })
 		c.say(tcp.ACK|tcp.FIN, "")
 	}
@@ -177,3 +211,6 @@ func TestForgedFastOpen(t *testing.T) {
 	}
 	x.survived()
 }
+
+// probed answers a probe of the closed window.
+func (c *client) probed() { c.say(tcp.ACK, "") }
