@@ -2,9 +2,12 @@ package attack
 
 import (
 	"net/netip"
+	"os"
 	"testing"
 
+	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestLAND: a SYN from the daemon's own address and port to themselves.
@@ -56,6 +59,33 @@ func TestMartians(t *testing.T) {
 		if now := x.dropped(n, f.counter); now.HalfOpen != 0 {
 			t.Errorf("%s to %s: %d half-open connections", f.src, f.dst, now.HalfOpen)
 		}
+	}
+	x.survived()
+}
+
+// TestOwnAddress: packets from the daemon's own address, but for the port, on a network whose router sends what is for it
+// straight back. It talks to itself, but not for long: no answer has an answer that has an answer.
+func TestOwnAddress(t *testing.T) {
+	x := newTarget(t, "")
+	if err := x.space.Inside(func() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) }); err != nil {
+		t.Fatal(err)
+	}
+	a := x.attacker()
+	n := packets(2000)
+	x.flood(n, func(i int) {
+		a.send(netip.AddrPortFrom(daemonIP, uint16(2000+i)), addr(httpPort), tcp.Segment{Flags: tcp.SYN, Window: 65535, Options: plain})
+		a.send(netip.AddrPortFrom(daemonIP, chargenPort), addr(echoPort), tcp.Segment{Flags: tcp.ACK, Window: 65535})
+		a.datagram(daemonIP, daemonIP, ip.ProtoICMP, []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0})
+		a.datagram(daemonIP, daemonIP, ip.ProtoUDP, []byte{0, 7, 0, 7, 0, 8, 0, 0})
+	})
+	x.dropped(n, "tcp_rst")
+	now := x.until("silence", func(now *space.Counters) bool { return now.HalfOpen == 0 })
+	if now.Listeners[httpPort].Accepted != 0 {
+		t.Errorf("it has accepted %d connections of its own", now.Listeners[httpPort].Accepted)
+	}
+	// SYN,ACK, RST of it; RST; echo; unreachable: five answers to four packets.
+	if sent, honest := now.PacketsWritten-x.before.PacketsWritten, 2*(now.Delivered-x.before.Delivered); sent > uint64(5*n)+honest {
+		t.Errorf("%d packets were sent, up to %d of them to the honest client, for %d", sent, honest, 4*n)
 	}
 	x.survived()
 }
