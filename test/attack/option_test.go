@@ -95,8 +95,8 @@ func TestOptionLengths(t *testing.T) {
 			x.honest.round()
 		}
 	}
-	now := x.dropped(illegal, "tcp_option_length")
-	now = x.until("the others to be answered", func(now *space.Counters) bool {
+	x.dropped(illegal, "tcp_option_length")
+	now := x.until("the others to be answered", func(now *space.Counters) bool {
 		return uint64(now.HalfOpen)+now.CookiesSent >= uint64(syns-illegal)
 	})
 	if got := x.drops(now, "tcp_option_length"); got != uint64(illegal) {

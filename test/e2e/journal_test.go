@@ -6,11 +6,8 @@ import (
 	"github.com/tcpd-project/tcpd/test/space"
 )
 
-// Short names for what the log consists of.
-type (
-	line     = space.Line
-	counters = space.Counters
-)
+// A short name for what the log consists of.
+type line = space.Line
 
 // journal is a daemon's log, read as the lives of connections.
 type journal struct{ *space.Journal }
