@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // fragment sends a fragment: n bytes at offset, and whether more follow.
@@ -80,6 +81,7 @@ func TestFragments(t *testing.T) {
 // more: the oldest go, so that a datagram of an honest host becomes whole all the same.
 func TestFragmentFlood(t *testing.T) {
 	const memory, least = 256 << 10, 384 + 1400 // bytes, and of a datagram
+	space.Need(t, "ping")
 	x := newTarget(t, "limits: {fragments: 256KiB}")
 	a := x.attacker()
 	n := packets(10_000)
