@@ -61,9 +61,9 @@ func (a *attacker) anybody() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 64 + byte(n>>16)&63, byte(n >> 8), byte(n)}), uint16(1024+a.IntN(64512)))
 }
 
-// answer reads on to the next segment of the daemon's to an address, whose bytes are there until the next one. false:
-// there was none until the time given.
-func (a *attacker) answer(to netip.AddrPort, until time.Time) (g tcp.Segment, ok bool) {
+// heard reads on to the next segment of the daemon's, whose bytes are there until the next one. false: there was none until
+// the time given.
+func (a *attacker) heard(until time.Time) (to netip.AddrPort, g tcp.Segment, ok bool) {
 	a.t.Helper()
 	if err := a.file.SetReadDeadline(until); err != nil {
 		a.t.Fatal(err)
@@ -71,7 +71,7 @@ func (a *attacker) answer(to netip.AddrPort, until time.Time) (g tcp.Segment, ok
 	for {
 		n, err := a.file.Read(a.in[:])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return g, false
+			return to, g, false
 		}
 		if err != nil {
 			a.t.Fatal(err)
@@ -80,8 +80,8 @@ func (a *attacker) answer(to netip.AddrPort, until time.Time) (g tcp.Segment, ok
 		if p.Parse(a.in[:n]) != ip.DropNone || p.Proto != ip.ProtoTCP || p.Fragment() || g.Parse(p.Payload) != tcp.DropNone {
 			continue
 		}
-		if p.Src.Netip() == daemonIP && netip.AddrPortFrom(p.Dst.Netip(), g.DstPort) == to {
-			return g, true
+		if p.Src.Netip() == daemonIP {
+			return netip.AddrPortFrom(p.Dst.Netip(), g.DstPort), g, true
 		}
 	}
 }
@@ -125,9 +125,12 @@ func peer(port int) netip.AddrPort { return netip.AddrPortFrom(peerIP, uint16(po
 func (c *client) await(what string, ok func(*tcp.Segment) bool) tcp.Segment {
 	c.t.Helper()
 	for late := deadline(); ; {
-		g, there := c.answer(c.local, late)
+		to, g, there := c.heard(late)
 		if !there {
 			c.t.Fatalf("no %s for %v", what, c.local)
+		}
+		if to != c.local {
+			continue
 		}
 		if ok(&g) {
 			c.ack = g.End()
