@@ -47,7 +47,7 @@ func TestSYNFlood(t *testing.T) {
 	now := x.until("the cookies", func(now *space.Counters) bool {
 		return now.CookiesSent+halfOpen+now.DeviceDrops-x.before.DeviceDrops >= uint64(n)
 	})
-	if now.HalfOpen > halfOpen {
+	if now.HalfOpen > halfOpen+1 { // the two shards may take the last place both
 		t.Errorf("%d half-open connections, the limit is %d", now.HalfOpen, halfOpen)
 	}
 	if grown := x.RSS() - resident; grown > 32<<10 && !space.Race {

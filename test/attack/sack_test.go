@@ -59,20 +59,25 @@ func TestSACKShapes(t *testing.T) {
 	x.survived()
 }
 
-// inFlight has the daemon send so much that its window grows to n bytes and more, and then n that are not acknowledged, in
-// segments of mss bytes at most. It returns SND.UNA. What is lost on the way here is acknowledged, too: nobody needs it.
+// inFlight has the daemon send so much that its window grows beyond n bytes, and then leaves n of them unacknowledged, or
+// what there is when the first comes again; in segments of mss bytes at most. It returns SND.UNA. What is lost on the way
+// here is acknowledged, too: nobody needs it.
 func (c *client) inFlight(n uint32, mss uint16) (una seq.Num) {
 	c.t.Helper()
-	for read, acked := uint32(0), true; acked; {
-		g := c.await("text", func(g *tcp.Segment) bool { return len(g.Text) > 0 && c.ack.Less(g.End()) })
+	for read, end := uint32(0), c.ack; read < 9*n; {
+		g := c.await("text", func(g *tcp.Segment) bool { return len(g.Text) > 0 && (end.Less(g.End()) || g.Seq == una) })
 		if len(g.Text) > int(mss) {
 			c.t.Fatalf("a segment of %d bytes, the MSS is %d", len(g.Text), mss)
 		}
+		if c.ack = end; !end.Less(g.End()) {
+			return una
+		}
+		end = g.End()
+		c.ack = end
 		if read += uint32(len(g.Text)); read < 8*n {
 			c.say(tcp.ACK, "")
-			una = c.ack
+			una = end
 		}
-		acked = read < 9*n
 	}
 	return una
 }

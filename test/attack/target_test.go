@@ -45,7 +45,7 @@ func newTarget(t *testing.T, settings string) *target {
 	t.Cleanup(func() { d.Stop(device, syscall.SIGTERM) })
 	x.honest = startHonest(x)
 	x.honest.round()
-	x.before = x.Counters()
+	x.before = x.until("the honest client's other connection to be gone", func(now *space.Counters) bool { return now.Connections == 1 })
 	return x
 }
 
