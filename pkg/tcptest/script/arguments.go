@@ -64,7 +64,7 @@ func (a *arguments) opened(fd int, err error) outcome {
 }
 
 // most bounds a buffer, in bytes.
-const most = 1 << 28
+const most = 1 << 26
 
 // size is the argument i as a number of bytes.
 func (a *arguments) size(i int) int { return a.bytesOf(a.at(i)) }

@@ -47,3 +47,23 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRun: no script makes the runner, or the stack beneath it, panic.
+func FuzzRun(f *testing.F) {
+	for _, file := range scripts(f) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := Parse("f", text, nil)
+		if err != nil || len(text) > 4096 {
+			return
+		}
+		if transcript, err := Run(s, RunOptions{}); err != nil && strings.Contains(err.Error(), "panicked") {
+			t.Errorf("%s%v", transcript, err)
+		}
+	})
+}

@@ -18,8 +18,7 @@ func (f *flow) join(want *Packet, strict bool) (got *Packet, used int) {
 		next := f.packet(f.waiting[used])
 		const ends = tcp.PSH | tcp.FIN
 		switch {
-		case next.Range.From != got.Range.To, next.Range.Len() == 0, got.Range.Len() == 0,
-			got.Flags&(ends|tcp.SYN|tcp.RST|tcp.URG) != 0 && got.Flags&tcp.FIN != 0,
+		case next.Range.From != got.Range.To, next.Range.Len() == 0, got.Range.Len() == 0, got.Flags&tcp.FIN != 0,
 			next.Flags&^ends != got.Flags&^(ends|tcp.CWR), next.Ack != got.Ack, next.IP.ECN != got.IP.ECN, *next.Window != *got.Window,
 			!slices.EqualFunc(next.Options, got.Options, TCPOption.equal):
 			return got, used
@@ -120,9 +119,10 @@ func (r *runner) learn(f *flow, want *Packet, k *sent) {
 func (r *runner) expect(e *Event) error {
 	want := e.Packet
 	from, to := r.window(e)
+	late := r.patience(to)
 	f := r.flowOf(want)
 	for f == nil || len(f.waiting) == 0 || f.unfinished(want, r.opt.strict) && r.now < to {
-		if r.now >= r.patience(to) || !r.step(r.patience(to)) {
+		if !r.step(late) {
 			break
 		}
 		if r.err != nil {

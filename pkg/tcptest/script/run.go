@@ -30,8 +30,7 @@ type RunOptions struct {
 func Run(s *Script, o RunOptions) (transcript string, err error) {
 	r, err := newRunner(s, o)
 	if err == nil {
-		defer r.sockets.Stack.Close()
-		err = r.run()
+		err = r.safely()
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.File = s.File
@@ -40,6 +39,16 @@ func Run(s *Script, o RunOptions) (transcript string, err error) {
 		return "", err
 	}
 	return strings.Join(r.lines, ""), err
+}
+
+// safely runs the script to an error, if the stack panics.
+func (r *runner) safely() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault(r.at, "the stack has panicked: %v", p)
+		}
+	}()
+	return r.run()
 }
 
 // runner runs one script.
@@ -275,7 +284,10 @@ func (r *runner) window(e *Event) (from, to mono.Time) {
 // patience is how long a packet is waited for though it is late, so that the error tells when it came.
 func (r *runner) patience(to mono.Time) mono.Time {
 	const long = 600 * mono.Second
-	return min(to, r.start.Add(1e6*mono.Second)).Add(long)
+	if to == mono.Never {
+		to = r.now
+	}
+	return to.Add(long)
 }
 
 // overdue finds a call that should have returned; and a packet that nobody has expected, if the script is one that expects
