@@ -32,7 +32,7 @@
 // stack's are such names, too.
 //
 // The stack has no offload here. Where a script expects a packet that only a kernel with offload sends, segments that
-// make it up together are taken for it, unless --strict_segments is set.
+// make it up together are taken for it, with PSH or without, unless --strict_segments is set.
 //
 // Without ports a packet belongs to the connection at hand: the last one that a SYN has opened. Inbound, the first SYN after
 // listen opens a new one. With ports (< 5000 > 8080 S ...) a script has several connections, whose packets need not come in

@@ -11,7 +11,7 @@ import (
 
 // join takes the next segments of a flow together, as many as make up the text that is expected: the stack has no
 // offload, and a script may expect of a kernel one packet in their place (a superframe). The flags of the first and of the
-// last count.
+// last count, but for PSH, which Linux sets on every superframe.
 func (f *flow) join(want *Packet, strict bool) (got *Packet, used int) {
 	got = f.packet(f.waiting[0])
 	for used = 1; !strict && used < len(f.waiting) && got.Range.Len() < want.Range.Len(); used++ {
@@ -24,7 +24,7 @@ func (f *flow) join(want *Packet, strict bool) (got *Packet, used int) {
 			return got, used
 		}
 		got.Range.To = next.Range.To
-		got.Flags = got.Flags&^ends | next.Flags
+		got.Flags = got.Flags&^ends | next.Flags&^tcp.PSH | want.Flags&tcp.PSH
 	}
 	return got, used
 }

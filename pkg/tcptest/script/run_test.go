@@ -117,6 +117,9 @@ func TestSuperframes(t *testing.T) {
 	if _, got := runText(t, src, RunOptions{}); got != "" {
 		t.Error(got)
 	}
+	if _, got := runText(t, strings.Replace(src, "P. 1:3001", ". 1:3001", 1), RunOptions{}); got != "" {
+		t.Error(got)
+	}
 	if _, got := runText(t, "--strict_segments\n"+src, RunOptions{AnyPush: true}); !strings.HasPrefix(got, "x.pkt:10: expected > P. 1:3001(3000) ack 1 at 0.100, got > P. 1:1001(1000) ack 1") {
 		t.Error(got)
 	}
