@@ -162,14 +162,14 @@ func (c *Conn) inputOther(x *Env, now mono.Time, g *Segment) Drop {
 // say more than a stray segment: our answer was lost.
 func (c *Conn) repeats(x *Env, now mono.Time, g *Segment) (Drop, bool) {
 	const kinds = SYN | ACK | RST
-	if !c.is(factSynAcked) && g.Seq == c.rcv.irs && g.Flags&RST == 0 {
-		switch g.Flags & kinds {
-		case SYN:
+	if !c.is(factSynAcked) && g.Seq == c.rcv.irs {
+		switch kind := g.Flags & kinds; {
+		case kind == SYN:
 			if c.mayChallenge(x, now) {
 				c.fire(x, now, fsm.RcvOldSYN)
 			}
 			return DropRepeatedSYN, true
-		case SYN | ACK: // simultaneous open, Figure 7 line 6: what is left without the SYN acknowledges ours
+		case kind == SYN|ACK && !c.is(factPassive): // Figure 7 line 6: what is left without the SYN acknowledges ours
 			g.Seq++
 			g.Flags &^= SYN
 		}

@@ -98,11 +98,17 @@ func (m *Memory) ensure(h *handle, n int, from seq.Num) bool {
 		m.Short = true
 		return false
 	}
+	m.attach(h, log, from)
+	return true
+}
+
+// attach makes *h a ring of 1<<log bytes, whether or not a new one would get so many.
+func (m *Memory) attach(h *handle, log int, from seq.Num) {
 	buf := m.take(log)
 	if *h == 0 {
 		*h = m.newRing()
 		m.rings[*h] = ring{buf: buf}
-		return true
+		return
 	}
 	old := m.rings[*h]
 	a, b := old.slices(from, len(old.buf))
@@ -111,7 +117,6 @@ func (m *Memory) ensure(h *handle, n int, from seq.Num) bool {
 	grown.put(from.Add(uint32(len(a))), b)
 	m.give(old)
 	m.rings[*h] = grown
-	return true
 }
 
 // adopt makes the buffer buf, whose size is a power of two and which another goroutine fills, the ring *h.

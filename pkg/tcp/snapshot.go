@@ -263,10 +263,14 @@ func (k *codec) ring(x *Env, h *handle, from seq.Num) *ring {
 	if word(k, &log); log == 0 || k.err != nil {
 		return nil
 	}
-	if k.reading && (log < minRingLog || log > maxRingLog || !x.Memory.ensure(h, 1<<log, from)) {
+	if !k.reading {
+		return x.Memory.ring(*h)
+	}
+	if log < minRingLog || log > maxRingLog || x.Memory.Limit > 0 && x.Memory.InUse+1<<log > x.Memory.Limit {
 		k.err = errSnapshot
 		return nil
 	}
+	x.Memory.attach(h, int(log), from)
 	return x.Memory.ring(*h)
 }
 
