@@ -84,9 +84,10 @@ func tail(b []byte) (v uint64) {
 	return v
 }
 
-// fold64 folds s, and the carries out of it, into 16 bits.
+// fold64 folds s, and the carries out of it, into 16 bits. The second folding may yield 1<<32, of all ones and a carry.
 func fold64(s, carries uint64) uint16 {
 	s = s>>32 + s&0xffffffff + carries
+	s = s>>32 + s&0xffffffff
 	s = s>>32 + s&0xffffffff
 	return Fold(uint32(s))
 }

@@ -121,3 +121,12 @@ func BenchmarkSum(b *testing.B) {
 		})
 	}
 }
+
+// All ones in 64 bits and a carry out of them fold to 1<<32 on the way, which is one and not nothing: text that sums so would
+// be sent again and again with a wrong checksum.
+func TestSumOfAllOnesAndACarry(t *testing.T) {
+	b := append([]byte{0x01}, ones(16)...)
+	if got, want := Fold(Sum(b, 0)), naive(b, 0); got != want {
+		t.Errorf("%#04x, want %#04x", got, want)
+	}
+}
