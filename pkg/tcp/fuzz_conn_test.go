@@ -1,0 +1,550 @@
+package tcp
+
+import (
+	"bytes"
+	"runtime/debug"
+	"testing"
+
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
+)
+
+// FuzzConn drives one connection through any sequence of segments, calls and times, from any state. The input begins with
+// the state and the settings (setUp); then each operation is a byte that names it, and the bytes that it asks for (step).
+//
+// The segments are those that a peer would send where it stands, with up to three mutations: fuzz_peer_test.go makes them,
+// and holds what the connection sends against what RFC 9293 lets a host send. Besides, nothing panics (Env.Strict makes
+// an impossible transition a panic), Check finds no fault, no step goes on for ever, and in the end nothing is left. A
+// failure comes with its transcript in the language of scripts.
+func FuzzConn(f *testing.F) {
+	for _, b := range connSeeds() {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if what, stack := fuzzConn(b, nil); what != "" {
+			var log transcript
+			fuzzConn(b, &log)
+			t.Fatalf("%s\n%s\n%s", what, log.text(), stack)
+		}
+	})
+}
+
+// connSeeds has every kind of segment arrive in every state, as it should be and a little wrong, and each operation follow.
+func connSeeds() (list [][]byte) {
+	for state := range byte(len(fuzzStates)) {
+		for kind := range byte(numSegmentKinds) {
+			head := []byte{state, kind << 3, kind & 3, 0, 0, 0, 0x7a, kind * 17}
+			list = append(list, append(head, opSegment, kind, 9, 0, opWrite, 100, opSegment, kind, 3, 1, kind, 70, opNext, opNext))
+		}
+		for op := range byte(numOps) {
+			head := []byte{state, 0, 0, 0, 0, 0, 0x7a, op * 29}
+			list = append(list, append(head, opWrite, 200, op, 2, 70, 3, 4, op, 1, 64, 5, opAck, opNext, op, 0, 1, 2, opNext))
+		}
+	}
+	return list
+}
+
+// fuzzStates are those that a sequence may begin in.
+var fuzzStates = [...]fsm.State{
+	fsm.Established, fsm.Listen, fsm.SynSent, fsm.SynRcvd, fsm.SynRcvdOpen, fsm.FinWait1, fsm.FinWait2, fsm.CloseWait,
+	fsm.Closing, fsm.LastAck, fsm.TimeWait, fsm.Closed,
+}
+
+// The operations.
+const (
+	opSegment = iota
+	opAck
+	opText
+	opWrite
+	opRead
+	opClose
+	opWait
+	opNext
+	opRun
+	opLate
+	opOption
+	opICMP
+	opReplay
+	opMemory
+	opRepack
+	opGiveWay
+	opDeaf
+	numOps
+)
+
+// opHeld, added to an operation, lets the next one come before anything is sent.
+const opHeld = 0x80
+
+// draw is the input, read byte by byte; zeros follow it.
+type draw struct{ b []byte }
+
+func (d *draw) byte() (v byte) {
+	if len(d.b) > 0 {
+		v, d.b = d.b[0], d.b[1:]
+	}
+	return v
+}
+
+// around is a distance: small in most cases, else about a power of two, in either direction.
+func around(b byte) int32 {
+	switch i := int32(int8(b)); {
+	case i >= 64:
+		return 1 << ((i - 64) / 2)
+	case i < -64:
+		return -1 << ((-i - 64) / 2)
+	default:
+		return i
+	}
+}
+
+// fuzzed is a connection under fuzzing: what failed is thrown as a fault.
+type fuzzed struct {
+	draw
+	x      *Env
+	c      Conn
+	now    mono.Time
+	open   bool // there is a connection
+	listen bool // if not, there is a listener
+	peer   peer
+	log    *transcript // nil: nobody reads it
+
+	eager, polite, silent bool // the user reads at once; closes both ways at once; and is followed by silence
+	written               int  // bytes, all told
+	read                  int
+	arrived, fired        int // segments and time-outs since output was last taken
+	marks                 int
+}
+
+// fault is what fuzzConn returns, thrown.
+type fault string
+
+// fuzzConn runs the input, and returns what is wrong, or nothing.
+func fuzzConn(b []byte, log *transcript) (what string, stack []byte) {
+	z := &fuzzed{draw: draw{b}, x: newEnv(), now: 1e12, log: log}
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case fault:
+			what = string(v)
+		default:
+			what, stack = printed("panic: %v", v), debug.Stack()
+		}
+	}()
+	z.setUp()
+	for n := 0; len(z.b) > 0 && n < 200; n++ {
+		z.step()
+	}
+	z.finish()
+	return "", nil
+}
+
+func (z *fuzzed) fail(format string, args ...any) { panic(fault(printed(format, args...))) }
+
+// setUp draws the settings of both ends and the state, and brings the connection there.
+func (z *fuzzed) setUp() {
+	state := fuzzStates[int(z.byte())%len(fuzzStates)]
+	o := z.settings()
+	z.peer.draw(z)
+	bits := z.byte()
+	z.eager, z.polite, z.silent = bits&2 != 0, bits&8 != 0, bits&4 != 0
+	if bits&16 != 0 {
+		o.ISS, z.peer.iss = 0xffffff00, 0x7fffff00 // about to wrap
+	}
+	z.reach(state, o, bits&1 != 0)
+	z.log.note("%v is reached", state)
+}
+
+// settings draws ours, in four bytes.
+func (z *fuzzed) settings() Open {
+	s := &z.x.Settings[0]
+	bits := z.byte()
+	s.Timestamps, s.WindowScale, s.SACK = bits&1 == 0, bits&2 == 0, bits&4 == 0
+	s.NoDelay, s.Unpaced, s.UserTimeoutOption, s.KeepAlive = bits&8 != 0, bits&16 != 0, bits&32 != 0, bits&64 != 0
+	if bits&128 != 0 {
+		z.x.Frame = 65535
+	}
+	bits = z.byte()
+	s.ECN, s.MTUProbing = ECN(bits&3), MTUProbing(bits>>2&3)%3
+	s.Congestion, _ = cc.ByName(cc.Names()[bits>>4&3])
+	o := Open{ISS: 5000, TSOffset: 77, FastOpen: bits&64 != 0}
+	if bits&192 == 192 {
+		o.Early = 500
+	}
+	bits = z.byte()
+	s.SendBuffer, s.ReceiveBuffer = 4096<<(bits&7), 4096<<(bits>>3&7)
+	if bits&64 != 0 {
+		s.SendBufferMax, s.ReceiveBufferMax = 0, 0
+	}
+	if bits&128 != 0 {
+		s.UserTimeout, s.Retries2 = 20*mono.Second, 4
+	}
+	z.x.Memory.Limit = int(z.byte()) << 12
+	z.log.note("settings %+v, memory %d, frame %d, %+v", *s, z.x.Memory.Limit, z.x.Frame, o)
+	return o
+}
+
+// reach brings the connection into the state by what a peer and a user would do.
+func (z *fuzzed) reach(state fsm.State, o Open, passive bool) {
+	z.peer.our(o)
+	switch {
+	case state == fsm.Closed:
+		return
+	case state == fsm.Listen:
+		z.listen = true
+		return
+	case state == fsm.SynRcvd || passive && state != fsm.SynSent && state != fsm.SynRcvdOpen:
+		z.listen = true
+		z.openPassive(o, z.peer.segment(SYN, 0))
+	default:
+		z.openActive(o)
+	}
+	switch state {
+	case fsm.SynSent, fsm.SynRcvd:
+		return
+	case fsm.SynRcvdOpen:
+		z.deliver(z.peer.segment(SYN, 0))
+		z.settle()
+		return
+	}
+	z.handshake()
+	for _, turn := range closings[state] {
+		turn(z)
+		z.settle()
+	}
+	if z.c.State() != state {
+		z.fail("%v was to be reached, and %v is", state, z.c.State())
+	}
+}
+
+// closings is how ESTABLISHED becomes another state.
+var closings = map[fsm.State][]func(*fuzzed){
+	fsm.FinWait1:  {(*fuzzed).closeWrite},
+	fsm.FinWait2:  {(*fuzzed).closeWrite, (*fuzzed).acked},
+	fsm.CloseWait: {(*fuzzed).theirFIN},
+	fsm.Closing:   {(*fuzzed).closeWrite, (*fuzzed).crossingFIN},
+	fsm.LastAck:   {(*fuzzed).theirFIN, (*fuzzed).closeWrite},
+	fsm.TimeWait:  {(*fuzzed).closeWrite, (*fuzzed).acked, (*fuzzed).theirFIN},
+}
+
+func (z *fuzzed) openActive(o Open) {
+	z.log.note("+0 connect(4, ..., ...) = -1 EINPROGRESS (Operation now in progress)")
+	z.c.OpenActive(z.x, z.now, o)
+	z.open = true
+	if o.Early > 0 {
+		z.write(300)
+	}
+	z.settle()
+}
+
+func (z *fuzzed) openPassive(o Open, g Segment) {
+	z.log.in(z, &g)
+	z.peer.opens(z, &g)
+	o.FastOpen = o.FastOpen && g.Options.Has&HasFastOpen != 0
+	z.c.OpenPassive(z.x, z.now, o, &g)
+	z.open = true
+	z.arrived++
+	z.c.Store(z.x)
+	z.settle()
+}
+
+// handshake answers our SYN, or acknowledges our SYN,ACK.
+func (z *fuzzed) handshake() {
+	flags := ACK
+	if !z.peer.met {
+		flags |= SYN
+	}
+	z.deliver(z.peer.segment(flags, 0))
+	z.settle()
+}
+
+func (z *fuzzed) acked()    { z.deliver(z.peer.segment(ACK, 0)) }
+func (z *fuzzed) theirFIN() { z.deliver(z.peer.segment(FIN|ACK, 0)) }
+
+// crossingFIN is a FIN that was sent before ours had come.
+func (z *fuzzed) crossingFIN() {
+	g := z.peer.segment(FIN|ACK, 0)
+	g.Ack--
+	z.deliver(g)
+}
+
+func (z *fuzzed) closeWrite() {
+	if z.polite {
+		z.log.call("close(4)", 0)
+		z.c.Close(z.x, z.now)
+		return
+	}
+	z.log.call("shutdown(4, SHUT_WR)", 0)
+	z.c.CloseWrite(z.x, z.now)
+}
+
+// step is one operation.
+func (z *fuzzed) step() {
+	op := z.byte()
+	kind := op &^ opHeld % numOps
+	if !z.open && kind != opSegment && kind != opText && kind != opAck && kind != opReplay {
+		z.byte()
+		return // there is nobody to call
+	}
+	fuzzOps[kind](z)
+	if op&opHeld == 0 {
+		z.settle()
+	}
+}
+
+var fuzzOps = [numOps]func(*fuzzed){
+	opSegment: func(z *fuzzed) { z.deliver(z.mutated()) },
+	opAck:     func(z *fuzzed) { z.deliver(z.peer.segment(ACK, 0)) },
+	opText:    func(z *fuzzed) { z.deliver(z.peer.segment(ACK|PSH, 1+6*int(z.byte()))) },
+	opWrite:   func(z *fuzzed) { z.write(1 + int(z.byte())<<(z.byte()&7)) },
+	opRead:    func(z *fuzzed) { z.take(1 + int(z.byte())<<4) },
+	opClose:   (*fuzzed).close,
+	opWait:    func(z *fuzzed) { z.now = z.now.Add(mono.Duration(z.byte()) * mono.Millisecond) },
+	opNext:    (*fuzzed).next,
+	opRun:     func(z *fuzzed) { z.run(mono.Duration(z.byte()) * mono.Duration(z.byte()) * mono.Second / 4) },
+	opLate:    func(z *fuzzed) { z.now = z.now.Add(mono.Duration(z.byte()) * 600 * mono.Second) },
+	opOption:  (*fuzzed).option,
+	opICMP:    (*fuzzed).icmp,
+	opReplay:  (*fuzzed).replay,
+	opMemory:  (*fuzzed).memory,
+	opRepack:  (*fuzzed).repack,
+	opGiveWay: func(z *fuzzed) { z.c.GiveWay(z.x, z.now); z.c.SpaceAgain() },
+	opDeaf:    func(z *fuzzed) { z.peer.deaf = !z.peer.deaf; z.log.note("the peer hears nothing: %v", z.peer.deaf) },
+}
+
+// write queues n bytes of the pattern.
+func (z *fuzzed) write(n int) {
+	text := make([]byte, n)
+	fill(text, uint32(z.written), ourPattern)
+	took := z.c.Write(z.x, text)
+	z.written += took
+	z.log.call(printed("write(4, ..., %d)", n), took)
+}
+
+// take reads up to n bytes, and compares.
+func (z *fuzzed) take(n int) {
+	if !z.open {
+		return
+	}
+	a, b, in := z.c.Unread(z.x)
+	text := append(append(append([]byte(nil), a...), b...), in...)
+	text = text[:min(len(text), n)]
+	want := make([]byte, len(text))
+	fill(want, uint32(z.read), theirPattern)
+	if !bytes.Equal(text, want) {
+		z.fail("what is read at %d is not what was sent", z.read)
+	}
+	if len(text) > 0 {
+		z.read += len(text)
+		z.c.Consume(z.x, len(text))
+		z.log.call(printed("read(4, ..., %d)", n), len(text))
+	}
+}
+
+func (z *fuzzed) close() {
+	switch z.byte() % 5 {
+	case 0:
+		z.closeWrite()
+	case 1:
+		z.log.call("shutdown(4, SHUT_RD)", 0)
+		z.c.CloseRead(z.x, z.now)
+	case 2:
+		z.log.call("close(4)", 0)
+		z.c.Close(z.x, z.now)
+	case 3:
+		z.log.note("ABORT")
+		z.c.Abort(z.x, z.now)
+	case 4:
+		z.log.note("ABORT, by the stack")
+		z.c.Shutdown(z.x, z.now)
+	}
+	z.skipRead()
+}
+
+// skipRead follows a user who has said that he reads no more.
+func (z *fuzzed) skipRead() {
+	if z.c.is(factDeaf) {
+		z.read = int(z.c.rcv.read.Sub(z.c.rcv.irs + 1))
+	}
+}
+
+func (z *fuzzed) option() {
+	k, v := z.byte()%10, z.byte()
+	on := v&1 != 0
+	z.log.note("option %d is set to %d", k, v)
+	switch k {
+	case 0:
+		z.c.SetNoDelay(on)
+	case 1:
+		z.c.SetCork(on)
+	case 2:
+		z.c.SetQuickAck(on)
+	case 3:
+		z.c.SetFinTimeout(mono.Duration(v) * mono.Second)
+	case 4:
+		z.c.SetKeepAlive(z.x, z.now, mono.Duration(v)*mono.Second, mono.Duration(v>>4)*mono.Second+1, v&15)
+	case 5:
+		z.c.SetBuffers(int(v&15)<<10, int(v>>4)<<10)
+	case 6:
+		z.c.SetUserTimeout(z.x, z.now, mono.Duration(v)*250*mono.Millisecond)
+	case 7:
+		if z.marks++; z.marks < 200 {
+			z.c.EndRecord(z.x)
+		}
+	case 8:
+		z.c.Urge(int(v) << 4)
+	case 9:
+		z.c.WantSpace(z.x)
+		z.c.SetDSCP(v)
+	}
+}
+
+func (z *fuzzed) icmp() {
+	kind, quoted, v := z.byte()%3, z.c.snd.una.Add(uint32(around(z.byte()))), z.byte()
+	z.log.note("ICMP error %d quotes %d", kind, quoted-z.peer.ourISS)
+	switch kind {
+	case 0:
+		z.c.TooBig(z.x, z.now, quoted, int(v)<<4)
+	case 1:
+		z.c.HardError(z.x, z.now, quoted, ICMPError{3, 3})
+	case 2:
+		z.c.SoftError(z.x, z.now, quoted, ICMPError{3, 1}, v&1 != 0)
+	}
+}
+
+func (z *fuzzed) memory() {
+	z.x.Memory.Limit = int(z.byte()) << 12
+	z.x.Memory.Short = false
+	z.log.note("memory %d", z.x.Memory.Limit)
+}
+
+// repack packs and unpacks a connection that may be, and encodes and decodes any.
+func (z *fuzzed) repack() {
+	z.settle()
+	if !z.open {
+		return
+	}
+	var h HalfOpen
+	var w TimeWait
+	switch {
+	case z.c.PackHalfOpen(&h):
+		h.Unpack(z.x, &z.c)
+	case z.c.PackTimeWait(&w):
+		z.c.Free(z.x)
+		w.Unpack(z.x, z.now, &z.c)
+	}
+	b := z.c.Encode(z.x, nil)
+	z.c.Free(z.x)
+	limit := z.x.Memory.Limit
+	z.x.Memory.Limit = 0
+	if err := z.c.Decode(z.x, b); err != nil || !bytes.Equal(z.c.Encode(z.x, nil), b) {
+		z.fail("encoded, and decoded as another: %v", err)
+	}
+	z.x.Memory.Limit = limit
+	z.log.note("packed and unpacked")
+}
+
+// next lets time pass to the next deadline.
+func (z *fuzzed) next() {
+	if d := z.c.Deadline(); d != mono.Never {
+		z.now = max(z.now, d)
+	}
+}
+
+// run lets time pass with its deadlines; a day of silence has few of them.
+func (z *fuzzed) run(d mono.Duration) {
+	began, until := z.now, z.now.Add(d)
+	for n := 1; z.open && z.c.Deadline() <= until; n++ {
+		z.next()
+		z.settle()
+		if n == 2000 {
+			if z.now.Sub(began) < mono.Second {
+				z.fail("%d time-outs in %v", n, z.now.Sub(began))
+			}
+			return
+		}
+	}
+	z.now = max(z.now, until)
+}
+
+// settle does what is due and sends what there is, until nothing is left; then all must be in order.
+func (z *fuzzed) settle() {
+	for n := 0; z.open; n++ {
+		if z.c.Deadline() <= z.now {
+			z.fired++
+			z.c.Timeout(z.x, z.now)
+		} else if n > 0 {
+			break
+		}
+		if n > 4 {
+			z.fail("the deadline stays in the past: %v", z.now.Sub(z.c.Deadline()))
+		}
+		z.drain()
+		z.c.TakeEvents()
+	}
+	if z.open {
+		if err := z.c.Check(z.x); err != nil {
+			z.fail("%v", err)
+		}
+		z.end()
+	}
+	z.arrived, z.fired = 0, 0
+}
+
+// drain hands the peer all that there is to be sent: a bounded number of segments for what has come in.
+func (z *fuzzed) drain() {
+	var o Out
+	bare, full, text := 0, 0, 0
+	for z.c.Output(z.x, z.now, &o) {
+		z.peer.take(z, &o)
+		n := len(o.Body[0]) + len(o.Body[1])
+		if full, text = full+1, text+n; n == 0 {
+			bare++
+		}
+		if bare > 6+4*z.arrived+2*z.fired {
+			z.fail("%d segments without text answer %d segments", bare, z.arrived)
+		}
+		if full > 16+4*z.arrived+z.marks+4*text/int(z.c.snd.mss) {
+			z.fail("%d segments for %d bytes, MSS %d", full, text, z.c.snd.mss)
+		}
+	}
+}
+
+// end takes note that the connection is over.
+func (z *fuzzed) end() {
+	if !z.c.Released() {
+		return
+	}
+	z.log.note("CLOSED")
+	z.c.Free(z.x)
+	z.open = false
+	z.written, z.read = 0, 0
+	z.peer.over()
+	m := z.x.Memory
+	if m.InUse != 0 || len(m.freeRings) != len(m.rings)-1 || len(m.freeHoleLists) != len(m.holes)-1 ||
+		len(m.freeFlights) != len(m.flights)-1 || len(m.freeMarkLists) != len(m.marks)-1 {
+		z.fail("%d bytes are in use; of %d rings, %d lists, %d scoreboards, %d lists of marks are free %d, %d, %d, %d", m.InUse,
+			len(m.rings)-1, len(m.holes)-1, len(m.flights)-1, len(m.marks)-1,
+			len(m.freeRings), len(m.freeHoleLists), len(m.freeFlights), len(m.freeMarkLists))
+	}
+}
+
+// finish has the user close or abort. In silence, too, a connection that nobody waits for is over within the hour.
+func (z *fuzzed) finish() {
+	z.settle()
+	if !z.open {
+		return
+	}
+	if z.silent {
+		z.log.call("close(4)", 0)
+		z.c.Close(z.x, z.now)
+		z.run(3600 * mono.Second)
+	} else {
+		z.log.note("ABORT")
+		z.c.Abort(z.x, z.now)
+	}
+	z.settle()
+	if z.open {
+		z.fail("nobody waits for it, and it is still in %v", z.c.State())
+	}
+}
