@@ -73,6 +73,9 @@ const (
 	numOps
 )
 
+// mostSteps and mostWaits bound an input's operations and its time-outs, so that none takes long.
+const mostSteps, mostWaits = 120, 1000
+
 // opHeld, added to an operation, lets the next one come before anything is sent.
 const opHeld = 0x80
 
@@ -109,10 +112,12 @@ type fuzzed struct {
 	peer   peer
 	log    *transcript // nil: nobody reads it
 
+	ending                bool // the user has gone
 	eager, polite, silent bool // the user reads at once; closes both ways at once; and is followed by silence
 	written               int  // bytes, all told
 	read                  int
 	arrived, fired        int // segments and time-outs since output was last taken
+	waits                 int // time-outs of opRun
 	marks                 int
 }
 
@@ -132,7 +137,7 @@ func fuzzConn(b []byte, log *transcript) (what string, stack []byte) {
 		}
 	}()
 	z.setUp()
-	for n := 0; len(z.b) > 0 && n < 200; n++ {
+	for n := 0; len(z.b) > 0 && n < mostSteps; n++ {
 		z.step()
 	}
 	z.finish()
@@ -457,10 +462,10 @@ func (z *fuzzed) run(d mono.Duration) {
 	for n := 1; z.open && z.c.Deadline() <= until; n++ {
 		z.next()
 		z.settle()
-		if n == 2000 {
-			if z.now.Sub(began) < mono.Second {
-				z.fail("%d time-outs in %v", n, z.now.Sub(began))
-			}
+		if n == 500 && z.now.Sub(began) < mono.Second/4 {
+			z.fail("%d time-outs in %v", n, z.now.Sub(began))
+		}
+		if z.waits++; z.waits >= mostWaits && !z.ending {
 			return
 		}
 	}
@@ -520,13 +525,20 @@ func (z *fuzzed) end() {
 	z.open = false
 	z.written, z.read = 0, 0
 	z.peer.over()
-	m := z.x.Memory
-	if m.InUse != 0 || len(m.freeRings) != len(m.rings)-1 || len(m.freeHoleLists) != len(m.holes)-1 ||
-		len(m.freeFlights) != len(m.flights)-1 || len(m.freeMarkLists) != len(m.marks)-1 {
-		z.fail("%d bytes are in use; of %d rings, %d lists, %d scoreboards, %d lists of marks are free %d, %d, %d, %d", m.InUse,
-			len(m.rings)-1, len(m.holes)-1, len(m.flights)-1, len(m.marks)-1,
-			len(m.freeRings), len(m.freeHoleLists), len(m.freeFlights), len(m.freeMarkLists))
+	if left := z.x.Memory.left(); left != "" {
+		z.fail("%s", left)
 	}
+}
+
+// left is what has not been given back, or nothing.
+func (m *Memory) left() string {
+	if m.InUse == 0 && len(m.freeRings) == len(m.rings)-1 && len(m.freeHoleLists) == len(m.holes)-1 &&
+		len(m.freeFlights) == len(m.flights)-1 && len(m.freeMarkLists) == len(m.marks)-1 {
+		return ""
+	}
+	return printed("%d bytes are in use; of %d rings, %d lists, %d scoreboards, %d lists of marks are free %d, %d, %d, %d", m.InUse,
+		len(m.rings)-1, len(m.holes)-1, len(m.flights)-1, len(m.marks)-1,
+		len(m.freeRings), len(m.freeHoleLists), len(m.freeFlights), len(m.freeMarkLists))
 }
 
 // finish has the user close or abort. In silence, too, a connection that nobody waits for is over within the hour.
@@ -535,6 +547,7 @@ func (z *fuzzed) finish() {
 	if !z.open {
 		return
 	}
+	z.ending = true
 	if z.silent {
 		z.log.call("close(4)", 0)
 		z.c.Close(z.x, z.now)
