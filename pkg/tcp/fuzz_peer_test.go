@@ -320,11 +320,11 @@ func (z *fuzzed) deliver(g Segment) {
 		return
 	}
 	z.log.in(z, &g)
-	z.peer.notice(z, &g)
 	var o Out
 	if z.c.ACKBefore(&g) && z.c.OutputACK(z.x, z.now, &o) {
 		z.peer.take(z, &o)
 	}
+	z.peer.notice(z, &g)
 	z.arrived++
 	z.c.Input(z.x, z.now, &g)
 	z.peer.noticed(z, &whole)
