@@ -41,8 +41,30 @@ func connSeeds() (list [][]byte) {
 			head := []byte{state, 0, 0, 0, 0, 0, 0x7a, op * 29}
 			list = append(list, append(head, opWrite, 200, op, 2, 70, 3, 4, op, 1, 64, 5, opAck, opNext, op, 0, 1, 2, opNext))
 		}
+		for i, scene := range connScenes {
+			list = append(list, append([]byte{state, 128, 0, 27, 0, 0, 0x7a, byte(i)}, scene...))
+			list = append(list, append([]byte{state, 8, 0, 27, 0, 0, 0x40, byte(i + 1)}, scene...)) // a small window
+		}
 	}
 	return list
+}
+
+// connScenes are beginnings that chance would be long in finding.
+var connScenes = [...][]byte{
+	// Two holes, of which the first is filled, then the second.
+	{opSegment, kindBeyond, 1, 0, opSegment, kindBeyond, 1, 0, opSegment, kindGap, 40, 0, opRead, 255, opSegment, kindGap, 90, 0, opRead, 255},
+	// What is sent between is lost; the peer selects what comes after, and gets it again.
+	{opWrite, 99, 5, opDeaf, 0, opWrite, 99, 4, opDeaf, 0, opWrite, 99, 4, opAck, opNext, opAck, opNext, opAck, opWrite, 99, 4, opAck},
+	// The window closes upon text, is probed, and opens.
+	{opSegment, kindWindow, 0, 0, opWrite, 99, 3, opNext, opNext, opAck, opNext, opSegment, kindWindow, 9, 0, opAck, opNext, opAck},
+	// Ours closes, for want of reading, and of memory; then it opens.
+	{opText, 240, opText, 240, opMemory, 2, opText, 240, opText, 240, opSegment, kindBeyond, 9, 0, opMemory, 0, opRead, 255, opRead, 255, opText, 9},
+	// Nobody answers, for hours.
+	{opWrite, 99, 3, opRun, 255, 40, opOption, 6, 40, opWrite, 1, 0, opRun, 255, 255},
+	// A time-out that was needless: the acknowledgments come late.
+	{opWrite, 200, 5, opNext, opNext, opNext, opAck, opAck, opWait, 3, opAck, opWrite, 200, 5, opAck},
+	// Urgent text, records and a cork; everything twice.
+	{opOption, 8, 9, opOption, 1, 1, opWrite, 50, 1, opOption, 7, 0, opWrite, 50, 1, opOption, 1, 0, opAck, opReplay, 1, 0, opReplay, 2, 0, opReplay, 3, 0},
 }
 
 // fuzzStates are those that a sequence may begin in.
@@ -119,6 +141,7 @@ type fuzzed struct {
 	arrived, fired        int // segments and time-outs since output was last taken
 	waits                 int // time-outs of opRun
 	marks                 int
+	challenge             mono.Time // no ACK that nothing asked for before
 }
 
 // fault is what fuzzConn returns, thrown.
@@ -446,6 +469,7 @@ func (z *fuzzed) repack() {
 		z.fail("encoded, and decoded as another: %v", err)
 	}
 	z.x.Memory.Limit = limit
+	z.challenge = 0 // of which the packed ones know a little less
 	z.log.note("packed and unpacked")
 }
 
@@ -524,7 +548,7 @@ func (z *fuzzed) end() {
 	z.c.Free(z.x)
 	z.open = false
 	z.written, z.read = 0, 0
-	z.peer.over()
+	z.peer.over(z)
 	if left := z.x.Memory.left(); left != "" {
 		z.fail("%s", left)
 	}

@@ -83,10 +83,11 @@ func (p *peer) our(o Open) {
 }
 
 // over readies the peer for the next connection, which will begin where this one has ended.
-func (p *peer) over() {
+func (p *peer) over(z *fuzzed) {
 	p.iss = p.nxt + 1000
 	p.ourISS = p.max + 70000
 	p.our(Open{ISS: p.ourISS})
+	z.challenge = 0
 	p.met, p.fin, p.came, p.beyond, p.acked, p.edge = false, false, holes{}, holes{}, 0, 0
 }
 
@@ -326,7 +327,11 @@ func (z *fuzzed) deliver(g Segment) {
 	}
 	z.peer.notice(z, &g)
 	z.arrived++
-	z.c.Input(z.x, z.now, &g)
+	owed := z.c.rcv.acks
+	d := z.c.Input(z.x, z.now, &g)
+	if d != DropNone && whole.Len() == 0 && z.c.rcv.acks > owed {
+		z.challenged(d)
+	}
 	z.peer.noticed(z, &whole)
 	z.peer.answered(z, &whole)
 	if z.eager {
@@ -334,6 +339,15 @@ func (z *fuzzed) deliver(g Segment) {
 	}
 	z.c.Store(z.x)
 	z.skipRead()
+}
+
+// challenged takes note of an ACK that answers a segment of no length which was not taken. Two hosts that answer each other's
+// so would never end (RFC 5961 section 7).
+func (z *fuzzed) challenged(d Drop) {
+	if z.now < z.challenge {
+		z.fail("%v is answered, and the last such answer was less than half a second ago", d)
+	}
+	z.challenge = z.now.Add(challengeInterval)
 }
 
 // unowned is a segment for no connection: a listener's, or nobody's.
