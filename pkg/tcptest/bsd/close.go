@@ -72,11 +72,11 @@ func (s *Sockets) Shutdown(fd, how int) error {
 			k.disconnect()
 		}
 		return nil
-	case !k.held:
+	case !k.held || k.tcpInfo().State == unix.BPF_TCP_TIME_WAIT:
 		k.wake(0)
 		return unix.ENOTCONN
-	case !k.opened && !k.conn.Info().Passive:
-		k.disconnect() // SYN-SENT
+	case k.tcpInfo().State == unix.BPF_TCP_SYN_SENT:
+		k.disconnect()
 		return nil
 	}
 	k.rdShut = k.rdShut || how != unix.SHUT_WR

@@ -30,7 +30,7 @@ func (s *Sockets) SendMsg(fd int, iov [][]byte, flags int, to netip.AddrPort) (n
 		return k.sendEarly(iov, flags, to)
 	}
 	switch {
-	case k.phase == connecting && !k.opened && !k.ended:
+	case k.phase == connecting && !k.opened && !k.ended && !k.wrShut:
 		return 0, k.wait(flags)
 	case k.phase == unconnected, k.phase == listening, k.err != 0, k.sendShut():
 		if e := k.takeError(); e != 0 {
