@@ -23,6 +23,8 @@ type RunOptions struct {
 	// AnyPush takes a segment with PSH for one without, and the other way round: RFC 9293 section 3.9.1.2 leaves to the stack
 	// where it is set beside the end of what is queued, and Linux sets it more often.
 	AnyPush bool
+	// Trace hears of the stack's state changes.
+	Trace stack.Tracer
 }
 
 // Run runs a script against a stack of its own, in virtual time. The transcript shows what happened, up to the first
@@ -99,7 +101,7 @@ func newRunner(s *Script, o RunOptions) (*runner, error) {
 	r.wire = &bsd.Wire{Now: func() mono.Time { return r.now }, Out: r.sent}
 	sockets, err := bsd.New(stack.Config{
 		Link: r.wire.Link(r.opt.mtu, false), Addrs: []netip.Prefix{netip.PrefixFrom(r.opt.local, 32)}, TCP: r.set.tcp,
-		Secrets: secrets, Limits: r.set.limits, Now: r.wire.Now, Strict: true,
+		Secrets: secrets, Limits: r.set.limits, Now: r.wire.Now, Strict: true, Trace: o.Trace,
 	}, bsd.Options{})
 	r.sockets = sockets
 	return r, err
@@ -133,10 +135,18 @@ func (r *runner) prepare() error {
 	return nil
 }
 
-// run runs the events.
+// run runs the script.
 func (r *runner) run() error {
-	for i := range r.script.Events {
-		e := &r.script.Events[i]
+	if err := r.play(r.script.Events); err != nil {
+		return err
+	}
+	return r.finish()
+}
+
+// play runs events of the script.
+func (r *runner) play(events []Event) error {
+	for i := range events {
+		e := &events[i]
 		r.at, r.due = e.Line, r.time(e)
 		if err := r.event(e); err != nil {
 			return err
@@ -146,7 +156,7 @@ func (r *runner) run() error {
 		}
 		r.base = r.now
 	}
-	return r.finish()
+	return nil
 }
 
 // time is when an event is to be, or to begin.
