@@ -50,6 +50,14 @@
 // set up the stack. Before the first event they are settings of the stack, later of the sockets that come after. Commands
 // that only matter to the kernel's devices do nothing. The congestion controllers do not pace, as on a kernel without fq.
 //
+// # Every event in every state
+//
+// The scripts of testdata each show a paragraph of an RFC. Beside them the tests make a script for each event (segments,
+// calls, time-outs, ICMP errors) in each state, from the table testdata/matrix.txt, whose answers follow from RFC 9293 section
+// 3.10 and not from this stack. To read them, or to run them elsewhere:
+//
+//	go test ./pkg/tcptest/script -run TestMatrix$ -write DIR
+//
 // # What it may touch
 //
 // All that pkg/tcptest may: it belongs to that room. cmd/tcpd runs scripts with it.
