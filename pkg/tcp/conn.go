@@ -149,6 +149,7 @@ const (
 	factSendRST         // a RST is owed
 	factSYNDue          // our SYN is to be sent
 	factTimed           // our SYN is being timed (Karn)
+	factSYNLate         // the timer of our SYN has expired
 	factProbe           // a probe is to be sent, though the window is closed
 	factKeep            // a keep-alive probe is to be sent
 	factRecovery        // in fast recovery

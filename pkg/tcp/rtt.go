@@ -43,7 +43,7 @@ func (c *Conn) rto(x *Env) mono.Duration {
 	s := c.Settings(x)
 	d := initialRTO
 	switch {
-	case c.rtt.srtt == 0 && c.is(factSynAcked):
+	case c.rtt.srtt == 0 && c.is(factSynAcked|factSYNLate):
 		d = fallbackRTO
 	case c.rtt.srtt != 0:
 		d = max(c.rtt.srtt+max(4*c.rtt.rttvar, mono.Millisecond), s.RTOMin)

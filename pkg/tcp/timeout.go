@@ -77,7 +77,7 @@ func (c *Conn) retransmit(x *Env, now mono.Time) {
 	switch {
 	case !c.is(factSynAcked):
 		c.count.timeouts++
-		c.set(factSYNDue)
+		c.set(factSYNDue | factSYNLate)
 		c.unset(factTimed)
 	case c.snd.wnd == 0 || c.snd.una == c.snd.nxt:
 		c.set(factProbe)
