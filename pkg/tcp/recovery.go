@@ -214,7 +214,7 @@ func (c *Conn) control(x *Env, now mono.Time, a *acked) {
 // mayGrow reports that cwnd was what held the sender back, and that the acknowledgment lets it grow: not a duplicate one
 // (RFC 3042 section 2), unless they are the rule.
 func (c *Conn) mayGrow(a *acked) bool {
-	if a.bytes > 0 && c.cw.Cwnd < c.cw.Ssthresh && c.cw.Cwnd < 2*c.snd.used {
+	if a.bytes > 0 && !c.cw.Owns && c.cw.Cwnd < c.cw.Ssthresh && c.cw.Cwnd < 2*c.snd.used {
 		return true // in slow start, up to twice what was used of it (RFC 7661 section 4.2)
 	}
 	return c.is(factLoss) || c.is(factLimited) && (a.bytes > 0 || c.is(factReordering))
