@@ -25,7 +25,7 @@ func newHostile(t *testing.T, most int, o HostOptions) *hostile {
 	h.flow.RemotePort = 81
 	h.l = h.host.ListenWith(stack.ListenConfig{Port: 81, FastOpen: most})
 	h.l.Accept = func(u *User) { h.user, u.want = u, 1000 }
-	back := h.paths[[2]*Host{h.host, h.peer}]
+	back := h.host.paths[h.peer.number()]
 	tap(back, func(f *Frame) {
 		if e := f.end; f.Seg.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN|tcp.ACK { // the watcher does not know that a SYN with a cookie grants a window
 			e.granted = e.iss.Add(1 + uint32(e.peer.syn.Window))

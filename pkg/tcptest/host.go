@@ -2,7 +2,9 @@ package tcptest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"strings"
 
 	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/ip"
@@ -14,6 +16,7 @@ import (
 
 // HostOptions say what kind of host it is; the zero value is one with the defaults, on a link without offload.
 type HostOptions struct {
+	Number     byte           // the address is 10.0.0.Number; the next that is free if 0
 	Queues     int            // 1 if 0
 	MTU        int            // 1500 if 0
 	Superframe bool           // the link takes superframes
@@ -21,6 +24,8 @@ type HostOptions struct {
 	Lag        mono.Duration  // the longest time from the arrival of a packet to the turn that takes it in
 	TCP        *tcp.Settings  // tcp.Defaults() if nil
 	Secrets    *[2]tcp.Secret // drawn from the world if nil
+	Clock      mono.Duration  // how far the host's clock is ahead of the world's
+	Rand       *rand.Rand     // for its secrets, its lag, and the queues of what arrives; the world's if nil
 	Limits     stack.Limits
 	Routes     []stack.Route
 	Addrs      []netip.Prefix // what the stack answers for; its own address if nil
@@ -28,17 +33,22 @@ type HostOptions struct {
 	Steer func(f *Frame, queues int) int
 }
 
-// Host is a stack with its link.
+// Host is a stack with its link. It may vanish, stack and all, and come back with another one.
 type Host struct {
 	Name  string
 	Addr  netip.Addr
-	Stack *stack.Stack
+	Stack *stack.Stack // nil while the host is gone
 
 	world  *World
 	opt    HostOptions
 	addr   ip.Addr
+	rand   *rand.Rand
 	queues []*queue
-	due    []mono.Time // when each shard is to be turned
+	due    []mono.Time   // when each shard is to be turned, by the world's clock
+	paths  [256]*Path    // to the others, by the last byte of their address
+	ahead  mono.Duration // of the world's clock
+	checks int           // turns since the stack was held against its invariants
+	boots  int           // stacks that it has had
 
 	secrets [2]tcp.Secret
 }
@@ -53,18 +63,31 @@ type queue struct {
 
 // Host adds a host; its address is 10.0.0.n.
 func (w *World) Host(name string, opt HostOptions) *Host {
-	n := byte(len(w.hosts) + 1)
-	h := &Host{Name: name, Addr: netip.AddrFrom4([4]byte{10, 0, 0, n}), world: w, opt: opt}
-	h.addr = ip.FromNetip(h.Addr)
-	l := &link.Link{MTU: opt.MTU, Checksum: opt.Checksum}
-	if l.MTU == 0 {
-		l.MTU = 1500
+	if opt.Number == 0 {
+		opt.Number = byte(len(w.hosts) + 1)
 	}
-	h.opt.MTU = l.MTU
-	if opt.Superframe {
+	if opt.MTU == 0 {
+		opt.MTU = 1500
+	}
+	h := &Host{Name: name, Addr: netip.AddrFrom4([4]byte{10, 0, 0, opt.Number}), world: w, opt: opt, rand: opt.Rand, ahead: opt.Clock}
+	if h.rand == nil {
+		h.rand = w.Rand
+	}
+	h.addr = ip.FromNetip(h.Addr)
+	w.hosts = append(w.hosts, h)
+	w.numbered[opt.Number] = h
+	h.boot()
+	return h
+}
+
+// boot gives the host a stack that knows of nothing.
+func (h *Host) boot() {
+	l := &link.Link{MTU: h.opt.MTU, Checksum: h.opt.Checksum}
+	if h.opt.Superframe {
 		l.Superframe = link.MaxPacket
 	}
-	for i := range max(opt.Queues, 1) {
+	h.queues, h.due = nil, nil
+	for i := range max(h.opt.Queues, 1) {
 		q := &queue{host: h, id: i}
 		h.queues = append(h.queues, q)
 		h.due = append(h.due, mono.Never)
@@ -72,17 +95,17 @@ func (w *World) Host(name string, opt HostOptions) *Host {
 	}
 	cfg := stack.Config{
 		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(h.Addr, 32)}, TCP: tcp.Defaults(),
-		Secrets: [2]tcp.Secret{{w.Rand.Uint64(), w.Rand.Uint64()}, {w.Rand.Uint64(), w.Rand.Uint64()}},
-		Limits:  opt.Limits, Routes: opt.Routes, Trace: h, Now: w.Now, Strict: true,
+		Secrets: [2]tcp.Secret{{h.rand.Uint64(), h.rand.Uint64()}, {h.rand.Uint64(), h.rand.Uint64()}},
+		Limits:  h.opt.Limits, Routes: h.opt.Routes, Trace: h, Now: h.now, Strict: true,
 	}
-	if opt.Addrs != nil {
-		cfg.Addrs = opt.Addrs
+	if h.opt.Addrs != nil {
+		cfg.Addrs = h.opt.Addrs
 	}
-	if opt.TCP != nil {
-		cfg.TCP = *opt.TCP
+	if h.opt.TCP != nil {
+		cfg.TCP = *h.opt.TCP
 	}
-	if opt.Secrets != nil {
-		cfg.Secrets = *opt.Secrets
+	if h.opt.Secrets != nil {
+		cfg.Secrets = *h.opt.Secrets
 	}
 	h.secrets = cfg.Secrets
 	s, err := stack.New(cfg)
@@ -90,16 +113,15 @@ func (w *World) Host(name string, opt HostOptions) *Host {
 		panic(err) // the options of a test are wrong
 	}
 	h.Stack = s
-	w.hosts = append(w.hosts, h)
-	return h
+	h.boots++
 }
 
 // at is the host that has the address, or else a prefix around it; nil if there is none.
 func (w *World) at(a ip.Addr) (host *Host) {
+	if h := w.numbered[a[15]]; h != nil && h.addr == a {
+		return h
+	}
 	for _, h := range w.hosts {
-		if h.addr == a {
-			return h
-		}
 		for _, p := range h.opt.Addrs {
 			if p.Contains(a.Netip()) {
 				host = h
@@ -108,6 +130,31 @@ func (w *World) at(a ip.Addr) (host *Host) {
 	}
 	return host
 }
+
+// vanish has the host go without a word: nothing is left of its stack, and nobody is told.
+func (h *Host) vanish() {
+	w := h.world
+	h.Stack, h.queues, h.due = nil, nil, nil
+	for _, u := range w.users {
+		if u.Host == h {
+			u.Held = false
+		}
+	}
+	w.watch.vanished(h)
+	w.Log.note("      %s vanishes", h.Name)
+}
+
+// jump sets the host's clock forward, as when it was suspended and did not notice.
+func (h *Host) jump(by mono.Duration) {
+	h.ahead += by
+	for q := range h.due {
+		h.due[q] = h.world.now
+	}
+	h.world.Log.note("      %s: the clock jumps by %v", h.Name, by)
+}
+
+// now is the host's clock.
+func (h *Host) now() mono.Time { return h.world.now.Add(h.ahead) }
 
 // Transition is the stack.Tracer.
 func (h *Host) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.State) {
@@ -118,7 +165,7 @@ func (h *Host) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.Stat
 func (h *Host) wake(q int) {
 	lag := mono.Duration(0)
 	if h.opt.Lag > 0 {
-		lag = mono.Duration(h.world.Rand.Int64N(int64(h.opt.Lag)))
+		lag = mono.Duration(h.rand.Int64N(int64(h.opt.Lag)))
 	}
 	h.due[q] = min(h.due[q], h.world.now.Add(lag))
 }
@@ -130,7 +177,7 @@ func (h *Host) turn(q int) {
 	w.Turns++
 	defer func() {
 		if r := recover(); r != nil {
-			w.fail("%s: panic: %v", h.Name, r)
+			w.failAs(fmt.Sprint("panic: ", r), "%s: panic: %v", h.Name, r)
 			if w.Log.Verbose {
 				w.Log.note("%s", stackTrace())
 			}
@@ -138,23 +185,41 @@ func (h *Host) turn(q int) {
 	}()
 	next, err := h.Stack.Turn(q)
 	if err != nil {
-		w.fail("%s: %v", h.Name, err)
+		w.failAs(kindOf(err), "%s: %v", h.Name, err)
 		return
 	}
-	h.due[q] = min(h.due[q], max(next, w.now))
-	if err := h.Stack.Check(); err != nil {
-		w.fail("%s: %v", h.Name, err)
+	if next != mono.Never {
+		h.due[q] = min(h.due[q], max(next.Add(-h.ahead), w.now))
 	}
-	if w.Export != nil && w.Export.IntN(8) == 0 {
+	if h.checks++; h.checks >= w.CheckEvery {
+		h.check("")
+	}
+	if w.Export != nil && w.Export.IntN(8*max(1, w.CheckEvery)) == 0 {
 		n, err := h.Stack.Reload()
 		w.Exports += n
-		if err == nil {
-			err = h.Stack.Check()
-		}
 		if err != nil {
-			w.fail("%s: exported and imported: %v", h.Name, err)
+			w.failAs(kindOf(err), "%s: exported and imported: %v", h.Name, err)
 		}
+		h.check("exported and imported: ")
 	}
+}
+
+// check holds the stack against its invariants.
+func (h *Host) check(when string) {
+	h.checks = 0
+	if err := h.Stack.Check(); err != nil {
+		h.world.failAs(kindOf(err), "%s: %s%v", h.Name, when, err)
+	}
+}
+
+// kindOf is an error without its numbers.
+func kindOf(err error) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 // Read is link.Device's.
@@ -169,7 +234,12 @@ func (q *queue) Read(b *link.Batch) error {
 		f := q.frames[n]
 		p := b.Add(room, 0, copy(room, f.Packet))
 		p.GSOSize = f.GSO
-		q.host.world.watch.arrived(q.host, f)
+		if f.part != nil {
+			f = f.read()
+		}
+		if f != nil {
+			q.host.world.watch.arrived(q.host, f)
+		}
 	}
 	q.frames = append(q.frames[:0], q.frames[n:]...)
 	return nil
@@ -193,7 +263,11 @@ func (q *queue) Write(p *link.Packet) error {
 func (q *queue) Wait(mono.Time) error { return fmt.Errorf("tcptest: nobody waits here") }
 
 // Wake is link.Device's.
-func (q *queue) Wake() { q.host.wake(q.id) }
+func (q *queue) Wake() {
+	if q.id < len(q.host.queues) && q.host.queues[q.id] == q { // else it is of a stack that has vanished
+		q.host.wake(q.id)
+	}
+}
 
 // Close is link.Device's.
 func (q *queue) Close() error { q.closed = true; return nil }

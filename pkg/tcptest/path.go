@@ -2,6 +2,7 @@ package tcptest
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/mono"
@@ -19,8 +20,10 @@ type Frame struct {
 	Flow     stack.Flow  // as the sender sees it
 
 	corrupted bool
-	end       *end // who sent it
-	life      int  // end's incarnation then
+	end       *end    // who sent it
+	life      int     // end's incarnation then
+	part      *pieces // of a datagram that a router has split
+	index     int     // which
 }
 
 // Verdict is what becomes of a frame.
@@ -39,17 +42,37 @@ type Path struct {
 	Queue                    int // bytes that may wait for the rate; 0: no limit
 	Loss, Duplicate, Corrupt int
 	MTU                      int  // larger packets are answered by ICMP; 0: no limit
+	Fragment                 int  // larger packets are split, DF or not; 0: no limit
+	Overlap                  int  // of split packets, those of which a piece comes that overlaps others
+	Swallow                  int  // larger packets are lost without a word; 0: no limit
+	Mark                     int  // of ECN-capable packets, those that are marked
+	ClearECN                 bool // the ECN field is set to 0
 	Whole                    bool // superframes stay whole; else each does by chance, in half of the cases
 	// Filter decides before chance does; nil passes all.
 	Filter func(f *Frame) Verdict
+	// Rand is where the path's chance comes from; the world's if nil.
+	Rand *rand.Rand
 
 	free mono.Time // when the rate has sent all before
+	shut int       // how many faults let nothing through now
+	id   uint16    // of the last datagram that was split
 }
 
-// Connect sets the path from a to b.
+// Connect sets the path from a to b, or to addresses of nobody if b is nil.
 func (w *World) Connect(a, b *Host, p Path) *Path {
-	w.paths[[2]*Host{a, b}] = &p
+	if p.Rand == nil {
+		p.Rand = w.Rand
+	}
+	a.paths[b.number()] = &p
 	return &p
+}
+
+// number is the last byte of the address, or 0.
+func (h *Host) number() byte {
+	if h == nil {
+		return 0
+	}
+	return h.opt.Number
 }
 
 // Join sets the same path in both directions.
@@ -67,7 +90,6 @@ func (w *World) send(h *Host, packet []byte, gso uint16) {
 	}
 	f.parse(&p)
 	f.Dst = w.at(p.Dst)
-	path := w.paths[[2]*Host{h, f.Dst}]
 	if f.TCP {
 		if !w.Blind && !tcp.ChecksumOK(p.Src, p.Dst, p.Payload) {
 			w.fail("%s sends a wrong checksum", h.Name)
@@ -75,11 +97,16 @@ func (w *World) send(h *Host, packet []byte, gso uint16) {
 		w.Segments++
 		w.watch.sent(f)
 	}
+	path := h.paths[f.Dst.number()]
 	if path == nil {
 		w.Log.frame(f, "nowhere")
 		return
 	}
-	for _, f := range path.split(w, f) {
+	if f.GSO == 0 || path.keepsWhole() {
+		path.carry(w, f)
+		return
+	}
+	for _, f := range path.split(f) {
 		path.carry(w, f)
 	}
 }
@@ -94,60 +121,100 @@ func (f *Frame) parse(p *ip.Packet) {
 
 // carry sends one frame on its way.
 func (p *Path) carry(w *World, f *Frame) {
-	if p.Filter != nil && p.Filter(f) == Lose {
-		w.Log.frame(f, "lost")
+	if mark := p.stop(w, f); mark != "" {
+		w.Log.frame(f, mark)
 		return
 	}
-	if p.MTU != 0 && len(f.Packet) > p.MTU {
-		w.Log.frame(f, "too big")
-		p.refuse(w, f)
+	wait, room := p.queue(w, len(f.Packet))
+	if !room {
+		w.Log.frame(f, "queue full")
 		return
 	}
-	if chance(w, p.Loss) {
-		w.Log.frame(f, "lost")
+	if p.Fragment == 0 || len(f.Packet) <= p.Fragment {
+		w.Log.frame(f, p.deliver(w, f, wait))
 		return
 	}
-	wait := mono.Duration(0)
-	if p.Rate != 0 {
-		p.free = max(p.free, w.now)
-		wait = p.free.Sub(w.now)
-		if p.Queue != 0 && int64(wait)*p.Rate/int64(mono.Second) > int64(p.Queue) {
-			w.Log.frame(f, "queue full")
-			return
+	w.Log.frame(f, "split")
+	for _, piece := range p.fragment(f) {
+		if p.chance(p.Loss) {
+			w.Log.frame(piece, "lost")
+			continue
 		}
-		p.free = p.free.Add(mono.Duration(int64(len(f.Packet)) * int64(mono.Second) / p.Rate))
-		wait = p.free.Sub(w.now)
-	}
-	copies, mark := 1, ""
-	if chance(w, p.Duplicate) {
-		copies, mark = 2, "duplicated"
-	}
-	if chance(w, p.Corrupt) {
-		f.corrupted, mark = true, "corrupted"
-		f.Packet = append([]byte(nil), f.Packet...)
-		f.Packet[w.Rand.IntN(len(f.Packet))] ^= 1 << w.Rand.IntN(8)
-	}
-	w.Log.frame(f, mark)
-	for range copies {
-		d := wait + p.Delay
-		if p.Jitter > 0 {
-			d += mono.Duration(w.Rand.Int64N(int64(p.Jitter)))
-		}
-		w.After(d, func() { f.Dst.receive(f) })
+		w.Log.frame(piece, p.deliver(w, piece, wait))
 	}
 }
 
-func chance(w *World, perMille int) bool { return perMille > 0 && w.Rand.IntN(1000) < perMille }
+// stop is why a frame goes no further than to the path's beginning, or "".
+func (p *Path) stop(w *World, f *Frame) string {
+	switch {
+	case p.Filter != nil && p.Filter(f) == Lose:
+		return "lost"
+	case p.shut > 0:
+		return "swallowed"
+	case p.Swallow != 0 && f.largest() > p.Swallow:
+		return "swallowed"
+	case p.MTU != 0 && len(f.Packet) > p.MTU:
+		p.refuse(w, f)
+		return "too big"
+	case p.chance(p.Loss):
+		return "lost"
+	case p.ClearECN:
+		f.setECN(0)
+	case p.Mark != 0 && f.Packet[1]&3 != 0 && p.chance(p.Mark):
+		f.setECN(3)
+	}
+	return ""
+}
+
+// queue is how long n bytes take to get on their way, if there is room for them.
+func (p *Path) queue(w *World, n int) (wait mono.Duration, room bool) {
+	if p.Rate == 0 {
+		return 0, true
+	}
+	p.free = max(p.free, w.now)
+	wait = p.free.Sub(w.now)
+	if p.Queue != 0 && int64(wait)*p.Rate/int64(mono.Second) > int64(p.Queue) {
+		return 0, false
+	}
+	p.free = p.free.Add(mono.Duration(int64(n) * int64(mono.Second) / p.Rate))
+	return p.free.Sub(w.now), true
+}
+
+// deliver has a frame arrive, perhaps twice, perhaps changed, and says so.
+func (p *Path) deliver(w *World, f *Frame, wait mono.Duration) (mark string) {
+	copies := 1
+	if p.chance(p.Duplicate) {
+		copies, mark = 2, "duplicated"
+	}
+	if p.chance(p.Corrupt) && f.mayCorrupt() {
+		f.corrupted, mark = true, "corrupted"
+		f.Packet = append([]byte(nil), f.Packet...)
+		f.Packet[p.Rand.IntN(len(f.Packet))] ^= 1 << p.Rand.IntN(8)
+	}
+	for range copies {
+		d := wait + p.Delay
+		if p.Jitter > 0 {
+			d += mono.Duration(p.Rand.Int64N(int64(p.Jitter)))
+		}
+		w.events.push(event{at: w.now.Add(d), frame: f})
+	}
+	return mark
+}
+
+func (p *Path) chance(perMille int) bool { return perMille > 0 && p.Rand.IntN(1000) < perMille }
 
 // receive puts a frame into one of the host's queues.
 func (h *Host) receive(f *Frame) {
-	q := 0
-	if n := len(h.queues); n > 1 {
-		if h.opt.Steer != nil {
-			q = h.opt.Steer(f, n)
-		} else {
-			q = h.world.Rand.IntN(n)
-		}
+	q, n := 0, len(h.queues)
+	switch {
+	case n == 0:
+		return // it is gone
+	case n > 1 && f.part != nil:
+		q = int(f.part.id) % n // the pieces of a datagram come to the same
+	case n > 1 && h.opt.Steer != nil:
+		q = h.opt.Steer(f, n)
+	case n > 1:
+		q = h.rand.IntN(n)
 	}
 	h.queues[q].frames = append(h.queues[q].frames, f)
 	h.wake(q)
@@ -167,11 +234,13 @@ func (p *Path) refuse(w *World, f *Frame) {
 	w.After(p.Delay, func() { f.Src.receive(answer) })
 }
 
-// split turns a superframe into segments, unless it stays whole. Checksums are made new.
-func (p *Path) split(w *World, f *Frame) []*Frame {
-	if f.GSO == 0 || p.Whole || p.MTU == 0 && w.Rand.IntN(2) == 0 {
-		return []*Frame{f}
-	}
+// keepsWhole decides whether a superframe stays whole.
+func (p *Path) keepsWhole() bool {
+	return p.Whole || p.MTU == 0 && p.Fragment == 0 && p.Rand.IntN(2) == 0
+}
+
+// split turns a superframe into segments. Checksums are made new.
+func (p *Path) split(f *Frame) []*Frame {
 	var list []*Frame
 	head := len(f.Packet) - len(f.Seg.Text)
 	for at := 0; at < len(f.Seg.Text); at += int(f.GSO) {
@@ -195,4 +264,20 @@ func (p *Path) split(w *World, f *Frame) []*Frame {
 		list = append(list, part)
 	}
 	return list
+}
+
+// largest is the largest packet on the wire that f stands for, in bytes.
+func (f *Frame) largest() int {
+	if f.GSO == 0 {
+		return len(f.Packet)
+	}
+	return len(f.Packet) - len(f.Seg.Text) + int(f.GSO)
+}
+
+// setECN changes the ECN field of the IP header.
+func (f *Frame) setECN(codepoint byte) {
+	f.Packet = append([]byte(nil), f.Packet...)
+	f.Packet[1] = f.Packet[1]&^3 | codepoint
+	f.Packet[10], f.Packet[11] = 0, 0
+	binary.BigEndian.PutUint16(f.Packet[10:], ^ip.Fold(ip.Sum(f.Packet[:ip.HeaderLen], 0)))
 }

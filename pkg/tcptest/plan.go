@@ -1,100 +1,58 @@
 package tcptest
 
 import (
-	"math/rand/v2"
-
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
-// plan is what the user of a random world does.
+// plan is what the user of a random world does: what his recipe says, and some calls.
 type plan struct {
-	rand      *rand.Rand
-	total     uint64
-	chunk     int
-	pause     mono.Duration // between chunks; 0: all at once
-	readPause mono.Duration // between reads; 0: reads at once
-	ending    ending
-	endsAt    mono.Duration
-	patience  mono.Duration // the user time-out; 0: that of the settings
-	fidgets   bool          // sets options now and then
-	urges     bool          // some of what he writes is urgent
-	quiet     bool          // does nothing that may end a connection early
+	UserRecipe
+	calls []CallRecipe
+	total uint64 // to be written
 
+	pieces      int // written
 	closedWrite bool
 }
 
-// ending is how a user ends his connection.
-type ending uint8
-
-const (
-	polite  ending = iota // closes the sending side when all is written, and the rest at EOF
-	hasty                 // closes when all is written, read or not
-	leaving               // closes at a time
-	abort                 // aborts at a time
-	deaf                  // closes the receiving side at a time, then is polite
-	endings
-)
-
-// newPlan draws a plan.
-func newPlan(r *rand.Rand, quiet bool) *plan {
-	p := &plan{rand: r, quiet: quiet, total: uint64(r.IntN(1 << (4 + r.IntN(14)))), chunk: 1 + r.IntN(1<<(r.IntN(16)))}
-	switch {
-	case r.IntN(4) == 0:
-		p.total = 0
-	case !quiet && r.IntN(30) == 0:
-		p.total = uint64(r.IntN(2_000_000))
-	}
-	if r.IntN(2) == 0 {
-		p.pause = mono.Duration(r.IntN(200)) * mono.Millisecond
-		p.chunk = max(p.chunk, int(p.total/50))
-	}
-	if r.IntN(4) == 0 {
-		p.readPause = mono.Duration(1+r.IntN(3000)) * mono.Millisecond
-	}
-	if !quiet && r.IntN(2) == 0 {
-		p.ending = ending(r.IntN(int(endings)))
-	}
-	p.endsAt = mono.Duration(r.IntN(1<<(10+r.IntN(10)))) * mono.Millisecond / 16
-	if !quiet && r.IntN(6) == 0 {
-		p.patience = mono.Duration(r.IntN(20_000)) * mono.Millisecond
-	}
-	p.fidgets, p.urges = r.IntN(3) == 0, r.IntN(5) == 0
-	return p
+func newPlan(r *UserRecipe, calls []CallRecipe) *plan {
+	return &plan{UserRecipe: *r, calls: calls, total: uint64(r.Total)}
 }
 
 // begin is called once the user holds the connection.
 func (p *plan) begin(u *User) {
-	if p.fidgets {
-		p.fidget(u, u.conn)
+	u.Paused = p.ReadPause > 0
+	for i := range p.calls {
+		call := &p.calls[i]
+		if call.At == 0 {
+			p.call(u, u.conn, call)
+			continue
+		}
+		u.world.After(call.At, func() { u.Do(func(c stack.Conn) { p.call(u, c, call) }) })
 	}
-	if p.patience > 0 {
-		u.conn.SetUserTimeout(p.patience)
+	if !u.Held {
+		return
 	}
-	u.Paused = p.readPause > 0
-	if p.pause == 0 {
+	if p.Pause == 0 {
 		u.want = p.total
 	}
 	p.tick(u)
 	p.readTick(u)
-	if p.ending == leaving || p.ending == abort || p.ending == deaf {
-		u.world.After(p.endsAt, func() { u.Do(func(c stack.Conn) { p.end(u, c) }) })
-	}
 }
 
 // tick writes the next chunk.
 func (p *plan) tick(u *User) {
-	if !u.Held || u.want >= p.total {
+	if !u.Held || p.closedWrite || u.want >= p.total {
 		return
 	}
-	u.world.After(p.pause, func() {
-		u.want = min(p.total, u.want+uint64(p.chunk))
+	u.world.After(p.Pause, func() {
+		if p.closedWrite || u.want >= p.total { // a call has come between
+			return
+		}
+		u.want = min(p.total, u.want+uint64(max(p.Chunk, 1)))
 		u.Do(func(c stack.Conn) {
 			u.write()
-			if p.fidgets && p.rand.IntN(4) == 0 {
-				p.fidget(u, c)
-			}
 			p.heard(u, 0)
 		})
 		p.tick(u)
@@ -103,12 +61,12 @@ func (p *plan) tick(u *User) {
 
 // readTick reads at times what arrives all the time.
 func (p *plan) readTick(u *User) {
-	if !u.Held || p.readPause == 0 {
+	if !u.Held || p.ReadPause == 0 {
 		return
 	}
-	u.world.After(p.readPause, func() {
+	u.world.After(p.ReadPause, func() {
 		u.Do(func(stack.Conn) {
-			u.Paused, u.ReadAt = false, 1+p.rand.IntN(1<<(4+p.rand.IntN(14)))
+			u.Paused, u.ReadAt = false, max(p.ReadMost, 1)
 			u.read()
 			u.Paused = true
 			p.heard(u, 0)
@@ -117,25 +75,10 @@ func (p *plan) readTick(u *User) {
 	})
 }
 
-func (p *plan) fidget(u *User, c stack.Conn) {
-	c.SetNoDelay(p.rand.IntN(2) == 0)
-	switch p.rand.IntN(7) {
-	case 0:
-		c.SetBuffers(256+p.rand.IntN(1<<(4+p.rand.IntN(14))), 0)
-	case 1:
-		if p.quiet {
-			break // a slow reader's window would stay closed for longer than the peer's patience
-		}
-		c.SetBuffers(0, 4096+p.rand.IntN(1<<17))
-	case 2:
-		c.SetKeepAlive(mono.Duration(p.rand.IntN(30))*mono.Second, 5*mono.Second, 5)
-	case 3:
-		c.SetCork(p.rand.IntN(2) == 0)
-	case 4:
-		c.SetQuickAck(p.rand.IntN(2) == 0)
-	case 5:
-		c.SetFinTimeout(mono.Duration(1+p.rand.IntN(60_000)) * mono.Millisecond)
-	}
+// urgent reports that the next piece is.
+func (p *plan) urgent() bool {
+	p.pieces++
+	return p.Urgent > 0 && p.pieces%p.Urgent == 0
 }
 
 // heard looks whether it is time to close.
@@ -145,28 +88,79 @@ func (p *plan) heard(u *User, _ tcp.Events) {
 	}
 	if u.Wrote >= p.total && !p.closedWrite {
 		p.closedWrite = true
-		if p.ending == hasty {
+		if p.Hasty {
 			u.close(u.conn)
 			return
 		}
 		u.conn.CloseWrite()
 	}
-	if p.closedWrite && (u.EOF || p.ending == deaf && u.deaf) {
+	if p.closedWrite && (u.EOF || u.deaf) {
 		u.close(u.conn)
 	}
 }
 
-// end is the ending of who does not wait.
-func (p *plan) end(u *User, c stack.Conn) {
-	switch p.ending {
-	case leaving:
+// The calls that a user may make besides.
+const (
+	callClose       = "close"
+	callAbort       = "abort"
+	callCloseRead   = "closeread"
+	callCloseWrite  = "closewrite"
+	callPause       = "pause" // leaves text unread
+	callNoDelay     = "nodelay"
+	callCork        = "cork"
+	callQuickAck    = "quickack"
+	callSendBuffer  = "sendbuffer"
+	callRecvBuffer  = "receivebuffer"
+	callKeepAlive   = "keepalive"
+	callUserTimeout = "usertimeout"
+	callFinTimeout  = "fintimeout"
+)
+
+// call makes one of the calls.
+func (p *plan) call(u *User, c stack.Conn, r *CallRecipe) {
+	if !u.Held {
+		return
+	}
+	u.world.Calls++
+	switch r.Do {
+	case callClose:
 		u.close(c)
-	case abort:
+	case callAbort:
 		c.Abort()
 		u.Held = false
-	case deaf:
+	case callCloseRead:
 		u.deaf = true
 		c.CloseRead()
 		p.heard(u, 0)
+	case callCloseWrite:
+		p.total = u.Wrote
+		p.heard(u, 0)
+	case callPause:
+		u.Paused = true
+		u.world.After(r.For, u.Resume)
+	default:
+		p.setOption(c, r)
+	}
+}
+
+// setOption makes one of the calls that end nothing.
+func (p *plan) setOption(c stack.Conn, r *CallRecipe) {
+	switch r.Do {
+	case callNoDelay:
+		c.SetNoDelay(r.N != 0)
+	case callCork:
+		c.SetCork(r.N != 0)
+	case callQuickAck:
+		c.SetQuickAck(r.N != 0)
+	case callSendBuffer:
+		c.SetBuffers(int(r.N), 0)
+	case callRecvBuffer:
+		c.SetBuffers(0, int(r.N))
+	case callKeepAlive:
+		c.SetKeepAlive(r.For, 5*mono.Second, 5)
+	case callUserTimeout:
+		c.SetUserTimeout(r.For)
+	case callFinTimeout:
+		c.SetFinTimeout(r.For)
 	}
 }

@@ -2,4 +2,4 @@
 
 package tcptest
 
-const defaultWorlds = 2000
+const defaultWorlds = 400

@@ -3,4 +3,4 @@
 package tcptest
 
 // defaultWorlds is fewer here: the race detector makes them some 20 times slower, and each runs on one goroutine.
-const defaultWorlds = 60
+const defaultWorlds = 12

@@ -86,7 +86,7 @@ func TestIdentification(t *testing.T) {
 	roles(t, func(t *testing.T, passive bool) {
 		p := newHand(t, HostOptions{}, allOptions)
 		var all []got
-		tap(p.paths[[2]*Host{p.host, p.peer}], func(f *Frame) { all = append(all, got{packet: f.Packet}) })
+		tap(p.host.paths[p.peer.number()], func(f *Frame) { all = append(all, got{packet: f.Packet}) })
 		p.open(passive, 0)
 		p.write(10_000)
 		p.user.Abort()

@@ -23,6 +23,7 @@ type User struct {
 
 	world *World
 	conn  stack.Conn
+	peer  *User // at the other end, if it is known
 	flow  stack.Flow
 	want  uint64 // to be written by now
 	plan  *plan
@@ -116,6 +117,9 @@ func (l *Listener) Ready(c stack.Conn, e tcp.Events) {
 	u := &User{Host: l.Host, world: l.Host.world}
 	l.Users = append(l.Users, u)
 	u.hold(c)
+	if u.peer = u.world.users[reverse(u.flow)]; u.peer != nil {
+		u.peer.peer = u
+	}
 	c.SetHandler(u)
 	if l.Accept != nil {
 		l.Accept(u)
@@ -123,7 +127,9 @@ func (l *Listener) Ready(c stack.Conn, e tcp.Events) {
 	if u.plan != nil {
 		u.plan.begin(u)
 	}
-	u.Ready(c, e)
+	if u.Held {
+		u.Ready(c, e)
+	}
 }
 
 // Ready is stack.Handler's.
@@ -189,7 +195,7 @@ func (u *User) write() {
 
 // put writes text, some of it as urgent if the plan is so.
 func (u *User) put(text []byte) int {
-	if u.plan != nil && u.plan.urges && u.plan.rand.IntN(4) == 0 {
+	if u.plan != nil && u.plan.urgent() {
 		u.conn.Urge(len(text))
 	}
 	return u.conn.Write(text)
@@ -213,7 +219,10 @@ func (u *User) read() {
 		u.Read += uint64(len(p))
 		u.conn.Consume(len(p))
 	}
-	peer := u.world.users[reverse(u.flow)]
+	peer := u.peer
+	if peer == nil {
+		peer = u.world.users[reverse(u.flow)]
+	}
 	if n := uint64(u.conn.UrgentLeft()); n > 0 && peer != nil && peer.plan != nil && !u.deaf && u.Read+n > peer.want {
 		u.world.fail("%s:%d has read %d bytes and is told of %d urgent ones, of %d", u.Host.Name, u.flow.LocalPort, u.Read, n, peer.want)
 	}
@@ -228,7 +237,12 @@ func (u *User) read() {
 // Resume reads what was left unread.
 func (u *User) Resume() {
 	u.Paused = false
-	u.Do(func(stack.Conn) { u.read() })
+	u.Do(func(stack.Conn) {
+		u.read()
+		if u.plan != nil {
+			u.plan.heard(u, 0)
+		}
+	})
 }
 
 // CloseWrite sends a FIN after all that was written.

@@ -18,8 +18,9 @@ type end struct {
 	flow stack.Flow
 	peer *end
 
-	life  int // incarnations: SYNs with a new sequence number
-	knows int // the peer's incarnation that this end has answered
+	gone  bool // its stack has vanished, and has sent no SYN since
+	life  int  // incarnations: SYNs with a new sequence number
+	knows int  // the peer's incarnation that this end has answered
 	syn   tcp.Segment
 	iss   seq.Num
 	max   seq.Num // the end of all that was sent
@@ -48,17 +49,30 @@ func (w *watcher) of(f *Frame) *end {
 }
 
 func (w *watcher) fail(f *Frame, format string, args ...any) {
-	w.world.fail("%s sends %s: "+format, append([]any{f.Src.Name, w.world.Log.segment(f)}, args...)...)
+	w.world.failAs(format, "%s sends %s: "+format, append([]any{f.Src.Name, w.world.Log.segment(f)}, args...)...)
+}
+
+// vanished is for a host that has forgotten all its connections. What it has sent is still on its way.
+func (w *watcher) vanished(h *Host) {
+	for _, e := range w.ends {
+		if e.host == h && e.life > 0 {
+			e.gone = true
+			e.synCame, e.gotFIN, e.came, e.granted = false, false, e.peer.iss, 0
+		}
+	}
 }
 
 // sent looks at a segment that leaves its host.
 func (w *watcher) sent(f *Frame) {
 	e, g := w.of(f), &f.Seg
 	f.end = e
-	if g.Flags&tcp.SYN != 0 && (e.life == 0 || g.Seq != e.iss) {
+	if g.Flags&tcp.SYN != 0 && (e.life == 0 || e.gone || g.Seq != e.iss) {
 		e.begin(g)
 	}
 	f.life = e.life
+	if e.gone && g.Flags&tcp.RST == 0 {
+		w.fail(f, "of a connection that vanished with its host")
+	}
 	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK != 0 && e.synCame && e.peer.iss.Less(g.Ack) && g.Ack.LessEq(e.came) {
 		e.meet()
 		e.granted = seq.Max(e.granted, e.iss.Add(1+uint32(e.peer.syn.Window))) // to one opened by a cookie
@@ -79,6 +93,7 @@ func (w *watcher) sent(f *Frame) {
 // begin is a new incarnation of this end.
 func (e *end) begin(g *tcp.Segment) {
 	e.life++
+	e.gone = false
 	e.syn, e.iss, e.max, e.fin, e.far = *g, g.Seq, g.Seq, false, false
 	e.syn.Text = nil
 	e.peer.came, e.peer.gotFIN, e.peer.synCame = g.Seq, false, false

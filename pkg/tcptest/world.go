@@ -1,7 +1,6 @@
 package tcptest
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 
@@ -21,44 +20,25 @@ type World struct {
 	// Blind: the paths look at no text, only at headers. The users still do.
 	Blind bool
 
-	now    mono.Time
-	events events
-	count  uint64
-	hosts  []*Host
-	paths  map[[2]*Host]*Path
-	watch  *watcher
-	users  map[stack.Flow]*User // the last of each flow
-	err    error
+	// CheckEvery is at which turns of a host its stack is held against its invariants: every one if 0, else every so
+	// manieth. In a world of many connections each check walks them all.
+	CheckEvery int
 
-	Turns, Segments, Exports int
-}
+	now      mono.Time
+	events   events
+	hosts    []*Host
+	numbered [256]*Host // by the last byte of the address
+	watch    *watcher
+	users    map[stack.Flow]*User // the last of each flow
+	err      error
+	kind     string // what went wrong, without when and to whom
 
-// event is something that happens at a time; those of the same time, in the order in which they were made.
-type event struct {
-	at  mono.Time
-	seq uint64
-	run func()
-}
-
-type events []event
-
-func (e events) Len() int      { return len(e) }
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e events) Less(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
-}
-func (e *events) Push(x any) { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	old := *e
-	x := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*e = old[:len(old)-1]
-	return x
+	Turns, Segments, Exports, Calls int
 }
 
 // NewWorld returns an empty world whose clock stands at an hour after boot.
 func NewWorld(seed uint64) *World {
-	w := &World{Rand: rand.New(rand.NewPCG(seed, 0x74637064)), now: mono.Time(3600 * mono.Second), paths: map[[2]*Host]*Path{}, users: map[stack.Flow]*User{}}
+	w := &World{Rand: rand.New(rand.NewPCG(seed, 0x74637064)), now: mono.Time(3600 * mono.Second), users: map[stack.Flow]*User{}}
 	w.Log = newLog(w)
 	w.watch = newWatcher(w)
 	return w
@@ -72,24 +52,26 @@ func (w *World) Err() error { return w.err }
 
 // fail notes the first thing that went wrong; nothing happens after it.
 func (w *World) fail(format string, args ...any) {
+	w.failAs(format, format, args...)
+}
+
+// failAs is fail with a name for what went wrong that is the same in another world.
+func (w *World) failAs(kind, format string, args ...any) {
 	if w.err == nil {
 		w.err = fmt.Errorf("%v: "+format, append([]any{w.Log.clock()}, args...)...)
+		w.kind = kind
 		w.Log.note("FAILED: %v", w.err)
 	}
 }
 
 // After has run called after d.
 func (w *World) After(d mono.Duration, run func()) {
-	w.count++
-	heap.Push(&w.events, event{w.now.Add(d), w.count, run})
+	w.events.push(event{at: w.now.Add(d), run: run})
 }
 
 // next is when something happens next, or mono.Never.
 func (w *World) next() mono.Time {
-	at := mono.Never
-	if len(w.events) > 0 {
-		at = w.events[0].at
-	}
+	at := w.events.next()
 	for _, h := range w.hosts {
 		for _, t := range h.due {
 			at = min(at, t)
@@ -108,8 +90,9 @@ func (w *World) stepUntil(end mono.Time) bool {
 		return false
 	}
 	w.now = max(w.now, at)
-	for len(w.events) > 0 && w.events[0].at <= w.now {
-		heap.Pop(&w.events).(event).run()
+	for w.events.next() <= w.now {
+		e := w.events.pop()
+		e.happen()
 	}
 	for _, h := range w.hosts {
 		for q := range h.due {
@@ -148,6 +131,9 @@ func (w *World) RunOut(limit int, longest mono.Duration) {
 // CheckIdle sees to it that nothing is left of any connection.
 func (w *World) CheckIdle() {
 	for _, h := range w.hosts {
+		if h.Stack == nil {
+			continue
+		}
 		if err := h.Stack.Idle(); err != nil {
 			w.fail("%s: %v", h.Name, err)
 		}
