@@ -70,7 +70,7 @@ func (d *drawing) drawHost(number int) {
 		h.Queues = 2
 	}
 	if d.one(4) {
-		h.MTU = 256 + d.IntN(1300)
+		h.MTU = leastMTU + d.IntN(1300)
 	}
 	if h.Checksum = d.one(2); h.Checksum {
 		h.Superframe = d.one(2)
@@ -117,7 +117,7 @@ func (d *drawing) drawSettings() SettingsRecipe {
 		UserTimeoutOption: d.one(4), Congestion: cc.Names()[d.IntN(len(cc.Names()))],
 	}
 	if d.one(3) {
-		s.SendBuffer, s.ReceiveBuffer = 256+d.upTo(17), 2048+d.upTo(17)
+		s.SendBuffer, s.ReceiveBuffer = leastSend+d.upTo(17), leastReceive+d.upTo(17)
 	}
 	if !d.World.Calm && d.one(6) {
 		s.UserTimeout = d.ms(30_000)
@@ -229,7 +229,7 @@ func (d *drawing) drawCalls(conn int, server bool) {
 func (d *drawing) drawOption(call func(string, mono.Duration) *CallRecipe, at mono.Duration) {
 	switch d.IntN(7) {
 	case 0:
-		call(callSendBuffer, at).N = int64(256 + d.upTo(17))
+		call(callSendBuffer, at).N = int64(leastSend + d.upTo(17))
 	case 1:
 		if !d.World.Calm { // a slow reader's window would stay closed for longer than the peer's patience
 			call(callRecvBuffer, at).N = int64(4096 + d.IntN(1<<17))
@@ -305,7 +305,7 @@ func (d *drawing) drawNastyPath(p *PathRecipe) {
 		p.Swallow = 576 + d.IntN(900) // to find that out takes longer than some wait
 	}
 	if p.Fragment != 0 && d.one(2) {
-		p.Fragment = 136 + d.upTo(10)
+		p.Fragment = leastFragment + d.upTo(10)
 	}
 	if p.Fragment != 0 && d.one(2) {
 		p.Overlap = d.upTo(8)

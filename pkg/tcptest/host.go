@@ -159,6 +159,9 @@ func (h *Host) now() mono.Time { return h.world.now.Add(h.ahead) }
 // Transition is the stack.Tracer.
 func (h *Host) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.State) {
 	h.world.Log.transition(h, f, from, e, to)
+	if from == fsm.Listen {
+		h.world.watch.opened(f)
+	}
 }
 
 // wake has a shard turned within the host's lag.
@@ -184,6 +187,7 @@ func (h *Host) turn(q int) {
 		}
 	}()
 	next, err := h.Stack.Turn(q)
+	w.watch.turned()
 	if err != nil {
 		w.failAs(kindOf(err), "%s: %v", h.Name, err)
 		return

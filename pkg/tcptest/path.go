@@ -155,6 +155,9 @@ func (p *Path) stop(w *World, f *Frame) string {
 		return "swallowed"
 	case p.MTU != 0 && len(f.Packet) > p.MTU:
 		p.refuse(w, f)
+		if f.end != nil {
+			f.end.tooBig(f)
+		}
 		return "too big"
 	case p.chance(p.Loss):
 		return "lost"

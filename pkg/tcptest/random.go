@@ -45,7 +45,7 @@ func (r *Recipe) Build(o Options) *Random {
 	m := &Random{
 		World: NewWorld(r.World.Seed), Recipe: r, conns: map[*User]*ConnRecipe{}, calls: map[callKey][]CallRecipe{}, number: map[int]*Host{},
 	}
-	m.Log.Verbose, m.CheckEvery = o.Verbose, r.World.CheckEvery
+	m.Log.Verbose, m.Strict, m.CheckEvery = o.Verbose, true, r.World.CheckEvery
 	if o.Export {
 		m.Export = r.source(0x6578706f)
 	}
@@ -75,7 +75,7 @@ func (r *Recipe) source(thing uint64) *rand.Rand { return rand.New(rand.NewPCG(r
 
 func (m *Random) host(h *HostRecipe) {
 	host := m.Host(fmt.Sprintf("h%d", h.Number), HostOptions{
-		Number: byte(h.Number), Queues: h.Queues, MTU: h.MTU, Checksum: h.Checksum, Superframe: h.Superframe, Lag: h.Lag, Clock: h.Clock,
+		Number: byte(h.Number), Queues: h.Queues, MTU: atLeast(h.MTU, leastMTU), Checksum: h.Checksum, Superframe: h.Superframe, Lag: h.Lag, Clock: h.Clock,
 		Rand: m.Recipe.source(uint64(h.Number)), TCP: h.TCP.settings(),
 		Limits: stack.Limits{Memory: h.Memory, Orphans: h.Orphans, HalfOpen: h.HalfOpen, TimeWait: h.TimeWait, Fragments: h.Fragments},
 	})
@@ -86,7 +86,7 @@ func (m *Random) host(h *HostRecipe) {
 func (m *Random) path(p *PathRecipe) {
 	m.Connect(m.number[p.From], m.number[p.To], Path{
 		Rate: p.Rate, Queue: p.Queue, Delay: p.Delay, Jitter: p.Jitter, Loss: p.Loss, Duplicate: p.Duplicate, Corrupt: p.Corrupt,
-		MTU: p.MTU, Fragment: p.Fragment, Overlap: p.Overlap, Swallow: p.Swallow, Mark: p.Mark, ClearECN: p.ClearECN,
+		MTU: atLeast(p.MTU, leastMTU), Fragment: atLeast(p.Fragment, leastFragment), Overlap: p.Overlap, Swallow: p.Swallow, Mark: p.Mark, ClearECN: p.ClearECN,
 		Rand: m.Recipe.source(uint64(p.From)<<16 | uint64(p.To)<<8),
 	})
 }

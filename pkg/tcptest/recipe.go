@@ -135,7 +135,23 @@ const (
 	faultPartition = "partition" // nothing gets through between some hosts and the others
 )
 
-// settings makes what a stack takes; own tells whether they differ from base, the host's.
+// The least that a recipe can say, in bytes.
+const (
+	leastSend     = 256
+	leastReceive  = 2048
+	leastMTU      = 256
+	leastFragment = 136 // a TCP header with options goes into the first
+)
+
+// atLeast is n, but not less than least; 0 is the plain case.
+func atLeast(n, least int) int {
+	if n == 0 {
+		return 0
+	}
+	return max(n, least)
+}
+
+// settings makes what a stack takes.
 func (s *SettingsRecipe) settings() *tcp.Settings {
 	t := tcp.Defaults()
 	t.Timestamps, t.WindowScale, t.SACK, t.NoDelay = !s.NoTimestamps, !s.NoWindowScale, !s.NoSACK, s.NoDelay
@@ -145,10 +161,10 @@ func (s *SettingsRecipe) settings() *tcp.Settings {
 		t.Congestion, _ = cc.ByName(s.Congestion)
 	}
 	if s.SendBuffer != 0 {
-		t.SendBuffer, t.SendBufferMax = s.SendBuffer, 0
+		t.SendBuffer, t.SendBufferMax = max(s.SendBuffer, leastSend), 0
 	}
 	if s.ReceiveBuffer != 0 {
-		t.ReceiveBuffer, t.ReceiveBufferMax = s.ReceiveBuffer, 0
+		t.ReceiveBuffer, t.ReceiveBufferMax = max(s.ReceiveBuffer, leastReceive), 0
 	}
 	return &t
 }

@@ -139,6 +139,9 @@ func (u *User) Ready(c stack.Conn, e tcp.Events) {
 		w.fail("%s hears %b of a connection that it does not hold", u.Host.Name, e)
 	}
 	u.Events |= e
+	if e&tcp.Opened != 0 && u.peer == nil {
+		u.peer = w.users[reverse(u.flow)] // both have opened at once, or nobody has heard of the peer's user yet
+	}
 	if e&tcp.Ended != 0 {
 		u.Paused, u.ReadAt = false, 0 // the last chance
 	}

@@ -10,6 +10,7 @@ import (
 type watcher struct {
 	world *World
 	ends  map[stack.Flow]*end
+	fresh []*end // that have been told something in this turn
 }
 
 // end is one end of a connection, as the wire knows it.
@@ -19,6 +20,7 @@ type end struct {
 	peer *end
 
 	gone  bool // its stack has vanished, and has sent no SYN since
+	opens bool // it has left LISTEN, and has sent nothing since
 	life  int  // incarnations: SYNs with a new sequence number
 	knows int  // the peer's incarnation that this end has answered
 	syn   tcp.Segment
@@ -32,6 +34,10 @@ type end struct {
 	edge    seq.Num // the right edge that this end has advertised
 	granted seq.Num // the right edge of the peer's that has reached this end
 	synCame bool    // the peer's SYN has reached this end
+
+	got  received
+	own  known
+	said said
 }
 
 func newWatcher(w *World) *watcher { return &watcher{world: w, ends: map[stack.Flow]*end{}} }
@@ -58,6 +64,7 @@ func (w *watcher) vanished(h *Host) {
 		if e.host == h && e.life > 0 {
 			e.gone = true
 			e.synCame, e.gotFIN, e.came, e.granted = false, false, e.peer.iss, 0
+			e.got, e.said.resets = received{}, 0
 		}
 	}
 }
@@ -69,6 +76,10 @@ func (w *watcher) sent(f *Frame) {
 	if g.Flags&tcp.SYN != 0 && (e.life == 0 || e.gone || g.Seq != e.iss) {
 		e.begin(g)
 	}
+	if e.opens && g.Flags&(tcp.SYN|tcp.RST) == 0 && !e.gone && e.life > 0 {
+		e.reopen()
+	}
+	e.opens = e.opens && g.Flags&tcp.RST != 0
 	f.life = e.life
 	if e.gone && g.Flags&tcp.RST == 0 {
 		w.fail(f, "of a connection that vanished with its host")
@@ -81,12 +92,25 @@ func (w *watcher) sent(f *Frame) {
 		e.meet()
 	}
 	w.options(f, e)
+	strict := w.world.Strict
+	if strict {
+		w.header(f)
+	}
+	if strict && g.Flags&tcp.RST != 0 {
+		w.reset(f, e)
+	}
 	if g.Flags&tcp.RST != 0 || e.life == 0 || e.knows != e.peer.life && g.Flags&tcp.ACK != 0 {
 		return // of no connection, or of one that has made room for another
+	}
+	if strict {
+		w.sends(f, e)
 	}
 	w.stream(f, e)
 	if g.Flags&tcp.ACK != 0 {
 		w.acknowledges(f, e)
+	}
+	if strict {
+		w.strict(f, e)
 	}
 }
 
@@ -97,7 +121,23 @@ func (e *end) begin(g *tcp.Segment) {
 	e.syn, e.iss, e.max, e.fin, e.far = *g, g.Seq, g.Seq, false, false
 	e.syn.Text = nil
 	e.peer.came, e.peer.gotFIN, e.peer.synCame = g.Seq, false, false
+	e.peer.got.have, e.peer.got.twice, e.peer.got.ts = nil, nil, stamps{}
 	e.granted, e.knows = 0, 0
+	e.own, e.said = known{told: g.Seq, heard: g.Seq, next: g.Seq}, said{resets: e.said.resets}
+}
+
+// reopen is for a late segment that has opened a connection again by its SYN cookie: nothing tells that a cookie has been
+// used. No SYN,ACK goes out, and the numbers are the same.
+func (e *end) reopen() {
+	e.max, e.fin, e.far, e.edge = e.iss+1, false, false, e.peer.iss+1
+	e.own, e.said = known{told: e.iss, heard: e.iss, next: e.iss}, said{resets: e.said.resets}
+}
+
+// opened is for a connection that has left LISTEN.
+func (w *watcher) opened(f stack.Flow) {
+	if e := w.ends[f]; e != nil {
+		e.opens = true
+	}
 }
 
 // meet notes that this end answers the peer's present incarnation.
@@ -224,10 +264,15 @@ func (w *watcher) options(f *Frame, e *end) {
 
 // arrived looks at a frame that a host has read.
 func (w *watcher) arrived(h *Host, f *Frame) {
-	if f.corrupted || f.end == nil || f.end.life != f.life || f.Seg.Flags&tcp.RST != 0 {
+	if f.corrupted || f.end == nil || f.Seg.Flags&tcp.RST != 0 {
+		return
+	}
+	f.end.peer.got.question(&f.Seg)
+	if f.end.life != f.life {
 		return
 	}
 	from, e, g := f.end, f.end.peer, &f.Seg
+	e.take(w, g)
 	if g.Flags&tcp.SYN != 0 {
 		e.synCame = true
 	}

@@ -20,6 +20,10 @@ type World struct {
 	// Blind: the paths look at no text, only at headers. The users still do.
 	Blind bool
 
+	// Strict: the watcher knows what a receiver would refuse, too, and what a sender has reason to send again. It must have
+	// seen all that the hosts are told.
+	Strict bool
+
 	// CheckEvery is at which turns of a host its stack is held against its invariants: every one if 0, else every so
 	// manieth. In a world of many connections each check walks them all.
 	CheckEvery int
