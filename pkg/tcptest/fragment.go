@@ -26,6 +26,7 @@ func (f *Frame) mayCorrupt() bool {
 // piece more comes that overlaps two others, as no honest sender makes them (RFC 5722).
 func (p *Path) fragment(f *Frame) []*Frame {
 	p.id++
+	f.split = true
 	d := &pieces{whole: f, id: p.id}
 	var list []*Frame
 	add := func(b []byte, index int) {
@@ -38,16 +39,16 @@ func (p *Path) fragment(f *Frame) []*Frame {
 		d.left++
 	})
 	d.came = make([]bool, d.left)
-	if p.chance(p.Overlap) {
+	if p.chance.perMille(p.Overlap) {
 		packet = append(packet[:0], f.Packet...)
 		packet[6] &^= 0x40
 		ip.Split(packet, p.Fragment-8, p.id, func(b []byte) {
-			if len(list) == d.left && p.Rand.IntN(2) == 0 {
+			if len(list) == d.left && p.chance.IntN(2) == 0 {
 				add(b, -1)
 			}
 		})
 	}
-	p.Rand.Shuffle(len(list), func(i, j int) {
+	p.chance.Shuffle(len(list), func(i, j int) {
 		if p.Jitter > 0 {
 			list[i], list[j] = list[j], list[i]
 		}

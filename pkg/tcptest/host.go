@@ -2,7 +2,6 @@ package tcptest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"strings"
 
@@ -25,10 +24,10 @@ type HostOptions struct {
 	TCP        *tcp.Settings  // tcp.Defaults() if nil
 	Secrets    *[2]tcp.Secret // drawn from the world if nil
 	Clock      mono.Duration  // how far the host's clock is ahead of the world's
-	Rand       *rand.Rand     // for its secrets, its lag, and the queues of what arrives; the world's if nil
 	Limits     stack.Limits
 	Routes     []stack.Route
 	Addrs      []netip.Prefix // what the stack answers for; its own address if nil
+	chance     *chance
 	// Steer chooses a queue for a packet; random if nil.
 	Steer func(f *Frame, queues int) int
 }
@@ -42,7 +41,7 @@ type Host struct {
 	world  *World
 	opt    HostOptions
 	addr   ip.Addr
-	rand   *rand.Rand
+	chance *chance // for its secrets, its lag, and the queues of what arrives
 	queues []*queue
 	due    []mono.Time   // when each shard is to be turned, by the world's clock
 	paths  [256]*Path    // to the others, by the last byte of their address
@@ -69,9 +68,9 @@ func (w *World) Host(name string, opt HostOptions) *Host {
 	if opt.MTU == 0 {
 		opt.MTU = 1500
 	}
-	h := &Host{Name: name, Addr: netip.AddrFrom4([4]byte{10, 0, 0, opt.Number}), world: w, opt: opt, rand: opt.Rand, ahead: opt.Clock}
-	if h.rand == nil {
-		h.rand = w.Rand
+	h := &Host{Name: name, Addr: netip.AddrFrom4([4]byte{10, 0, 0, opt.Number}), world: w, opt: opt, chance: opt.chance, ahead: opt.Clock}
+	if h.chance == nil {
+		h.chance = &chance{Rand: w.Rand}
 	}
 	h.addr = ip.FromNetip(h.Addr)
 	w.hosts = append(w.hosts, h)
@@ -93,9 +92,10 @@ func (h *Host) boot() {
 		h.due = append(h.due, mono.Never)
 		l.Queues = append(l.Queues, q)
 	}
+	r := h.chance.draw(uint64(h.world.now))
 	cfg := stack.Config{
 		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(h.Addr, 32)}, TCP: tcp.Defaults(),
-		Secrets: [2]tcp.Secret{{h.rand.Uint64(), h.rand.Uint64()}, {h.rand.Uint64(), h.rand.Uint64()}},
+		Secrets: [2]tcp.Secret{{r.Uint64(), r.Uint64()}, {r.Uint64(), r.Uint64()}},
 		Limits:  h.opt.Limits, Routes: h.opt.Routes, Trace: h, Now: h.now, Strict: true,
 	}
 	if h.opt.Addrs != nil {
@@ -168,7 +168,7 @@ func (h *Host) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.Stat
 func (h *Host) wake(q int) {
 	lag := mono.Duration(0)
 	if h.opt.Lag > 0 {
-		lag = mono.Duration(h.rand.Int64N(int64(h.opt.Lag)))
+		lag = mono.Duration(h.chance.draw(uint64(h.world.now) + uint64(q)<<56).Int64N(int64(h.opt.Lag)))
 	}
 	h.due[q] = min(h.due[q], h.world.now.Add(lag))
 }

@@ -2,7 +2,6 @@ package tcptest
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
 
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/mono"
@@ -20,6 +19,7 @@ type Frame struct {
 	Flow     stack.Flow  // as the sender sees it
 
 	corrupted bool
+	split     bool    // by a router
 	end       *end    // who sent it
 	life      int     // end's incarnation then
 	part      *pieces // of a datagram that a router has split
@@ -50,8 +50,9 @@ type Path struct {
 	Whole                    bool // superframes stay whole; else each does by chance, in half of the cases
 	// Filter decides before chance does; nil passes all.
 	Filter func(f *Frame) Verdict
-	// Rand is where the path's chance comes from; the world's if nil.
-	Rand *rand.Rand
+
+	chance *chance
+	frames uint64 // that were no segments
 
 	free mono.Time // when the rate has sent all before
 	shut int       // how many faults let nothing through now
@@ -60,8 +61,8 @@ type Path struct {
 
 // Connect sets the path from a to b, or to addresses of nobody if b is nil.
 func (w *World) Connect(a, b *Host, p Path) *Path {
-	if p.Rand == nil {
-		p.Rand = w.Rand
+	if p.chance == nil {
+		p.chance = &chance{Rand: w.Rand}
 	}
 	a.paths[b.number()] = &p
 	return &p
@@ -102,6 +103,7 @@ func (w *World) send(h *Host, packet []byte, gso uint16) {
 		w.Log.frame(f, "nowhere")
 		return
 	}
+	path.chance.draw(path.purpose(f))
 	if f.GSO == 0 || path.keepsWhole() {
 		path.carry(w, f)
 		return
@@ -136,7 +138,7 @@ func (p *Path) carry(w *World, f *Frame) {
 	}
 	w.Log.frame(f, "split")
 	for _, piece := range p.fragment(f) {
-		if p.chance(p.Loss) {
+		if p.chance.perMille(p.Loss) {
 			w.Log.frame(piece, "lost")
 			continue
 		}
@@ -159,11 +161,11 @@ func (p *Path) stop(w *World, f *Frame) string {
 			f.end.tooBig(f)
 		}
 		return "too big"
-	case p.chance(p.Loss):
+	case p.chance.perMille(p.Loss):
 		return "lost"
 	case p.ClearECN:
 		f.setECN(0)
-	case p.Mark != 0 && f.Packet[1]&3 != 0 && p.chance(p.Mark):
+	case p.Mark != 0 && f.Packet[1]&3 != 0 && p.chance.perMille(p.Mark):
 		f.setECN(3)
 	}
 	return ""
@@ -186,25 +188,33 @@ func (p *Path) queue(w *World, n int) (wait mono.Duration, room bool) {
 // deliver has a frame arrive, perhaps twice, perhaps changed, and says so.
 func (p *Path) deliver(w *World, f *Frame, wait mono.Duration) (mark string) {
 	copies := 1
-	if p.chance(p.Duplicate) {
+	if p.chance.perMille(p.Duplicate) {
 		copies, mark = 2, "duplicated"
 	}
-	if p.chance(p.Corrupt) && f.mayCorrupt() {
+	if p.chance.perMille(p.Corrupt) && f.mayCorrupt() {
 		f.corrupted, mark = true, "corrupted"
 		f.Packet = append([]byte(nil), f.Packet...)
-		f.Packet[p.Rand.IntN(len(f.Packet))] ^= 1 << p.Rand.IntN(8)
+		f.Packet[p.chance.IntN(len(f.Packet))] ^= 1 << p.chance.IntN(8)
 	}
 	for range copies {
 		d := wait + p.Delay
 		if p.Jitter > 0 {
-			d += mono.Duration(p.Rand.Int64N(int64(p.Jitter)))
+			d += mono.Duration(p.chance.Int64N(int64(p.Jitter)))
 		}
 		w.events.push(event{at: w.now.Add(d), frame: f})
 	}
 	return mark
 }
 
-func (p *Path) chance(perMille int) bool { return perMille > 0 && p.Rand.IntN(1000) < perMille }
+// purpose names a frame among those of the path: the so manieth of its flow.
+func (p *Path) purpose(f *Frame) uint64 {
+	if f.end == nil {
+		p.frames++
+		return p.frames
+	}
+	f.end.frames++
+	return uint64(f.Flow.LocalPort)<<48 | uint64(f.Flow.RemotePort)<<32 | f.end.frames
+}
 
 // receive puts a frame into one of the host's queues.
 func (h *Host) receive(f *Frame) {
@@ -217,7 +227,7 @@ func (h *Host) receive(f *Frame) {
 	case n > 1 && h.opt.Steer != nil:
 		q = h.opt.Steer(f, n)
 	case n > 1:
-		q = h.rand.IntN(n)
+		q = h.chance.draw(^uint64(h.world.now)).IntN(n)
 	}
 	h.queues[q].frames = append(h.queues[q].frames, f)
 	h.wake(q)
@@ -239,7 +249,7 @@ func (p *Path) refuse(w *World, f *Frame) {
 
 // keepsWhole decides whether a superframe stays whole.
 func (p *Path) keepsWhole() bool {
-	return p.Whole || p.MTU == 0 && p.Fragment == 0 && p.Rand.IntN(2) == 0
+	return p.Whole || p.MTU == 0 && p.Fragment == 0 && p.chance.IntN(2) == 0
 }
 
 // split turns a superframe into segments. Checksums are made new.

@@ -47,7 +47,7 @@ func (r *Recipe) Build(o Options) *Random {
 	}
 	m.Log.Verbose, m.Strict, m.CheckEvery = o.Verbose, true, r.World.CheckEvery
 	if o.Export {
-		m.Export = r.source(0x6578706f)
+		m.Export = rand.New(rand.NewPCG(r.World.Seed, 0x6578706f))
 	}
 	for i := range r.Calls {
 		k := callKey{r.Calls[i].Conn, r.Calls[i].Server}
@@ -70,13 +70,10 @@ func (r *Recipe) Build(o Options) *Random {
 	return m
 }
 
-// source is a source of chance for one thing, which is the same whatever else is in the world.
-func (r *Recipe) source(thing uint64) *rand.Rand { return rand.New(rand.NewPCG(r.World.Seed, thing)) }
-
 func (m *Random) host(h *HostRecipe) {
 	host := m.Host(fmt.Sprintf("h%d", h.Number), HostOptions{
 		Number: byte(h.Number), Queues: h.Queues, MTU: atLeast(h.MTU, leastMTU), Checksum: h.Checksum, Superframe: h.Superframe, Lag: h.Lag, Clock: h.Clock,
-		Rand: m.Recipe.source(uint64(h.Number)), TCP: h.TCP.settings(),
+		chance: chanceOf(m.Recipe.World.Seed, uint64(h.Number)), TCP: h.TCP.settings(),
 		Limits: stack.Limits{Memory: h.Memory, Orphans: h.Orphans, HalfOpen: h.HalfOpen, TimeWait: h.TimeWait, Fragments: h.Fragments},
 	})
 	m.number[h.Number] = host
@@ -87,7 +84,7 @@ func (m *Random) path(p *PathRecipe) {
 	m.Connect(m.number[p.From], m.number[p.To], Path{
 		Rate: p.Rate, Queue: p.Queue, Delay: p.Delay, Jitter: p.Jitter, Loss: p.Loss, Duplicate: p.Duplicate, Corrupt: p.Corrupt,
 		MTU: atLeast(p.MTU, leastMTU), Fragment: atLeast(p.Fragment, leastFragment), Overlap: p.Overlap, Swallow: p.Swallow, Mark: p.Mark, ClearECN: p.ClearECN,
-		Rand: m.Recipe.source(uint64(p.From)<<16 | uint64(p.To)<<8),
+		chance: chanceOf(m.Recipe.World.Seed, uint64(p.From)<<16|uint64(p.To)<<8),
 	})
 }
 
@@ -106,17 +103,18 @@ func (m *Random) listen(h *Host, r *ListenRecipe) {
 		m.serve(u)
 		if cfg.Backlog > 0 || cfg.SourceBacklog > 0 {
 			from := u.flow.Remote.Netip()
-			m.After(mono.Duration(h.rand.IntN(1000))*mono.Millisecond, func() { l.Taken(from) })
+			m.After(mono.Duration(h.chance.draw(uint64(u.flow.RemotePort)).IntN(1000))*mono.Millisecond, func() { l.Taken(from) })
 		}
 	}
 }
 
 // admit decides on a request, at once or within some time.
 func (m *Random) admit(h *Host, q *stack.Request) {
+	r := h.chance.draw(uint64(q.Remote.Port()) << 16)
 	decide, within := (*stack.Request).Accept, 2000 // ms: a client that is heard late is not waited for much longer
 	if !m.Recipe.World.Calm {
 		within = 10_000
-		switch h.rand.IntN(6) {
+		switch r.IntN(6) {
 		case 0:
 			decide = (*stack.Request).Refuse
 		case 1:
@@ -125,11 +123,11 @@ func (m *Random) admit(h *Host, q *stack.Request) {
 			decide = func(q *stack.Request) bool { return q.RefuseICMP(ip.CodePort) }
 		}
 	}
-	if h.rand.IntN(2) == 0 {
+	if r.IntN(2) == 0 {
 		decide(q)
 		return
 	}
-	m.After(mono.Duration(h.rand.IntN(within))*mono.Millisecond, func() { decide(q) })
+	m.After(mono.Duration(r.IntN(within))*mono.Millisecond, func() { decide(q) })
 }
 
 // serve gives the user of a connection that was accepted the plan of who dialled it. One that nobody has dialled, as far as

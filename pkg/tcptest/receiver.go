@@ -90,8 +90,9 @@ func (r *received) question(g *tcp.Segment) {
 }
 
 // take notes a segment of the peer's present incarnation.
-func (e *end) take(w *watcher, g *tcp.Segment) {
-	must := e.mustTake(g)
+func (e *end) take(w *watcher, f *Frame) {
+	g := &f.Seg
+	must := !f.split && e.mustTake(g) // what was split may not become whole again
 	run := tcp.Block{From: g.Seq, To: g.End()}
 	e.got.have.common(run, func(b tcp.Block) { e.got.twice.add(b) })
 	e.got.have.add(run)
@@ -153,7 +154,6 @@ func (w *watcher) strict(f *Frame, e *end) {
 // first), but for keep-alives.
 func (w *watcher) place(f *Frame, e *end) {
 	g := &f.Seg
-	beyond := e.granted.Add(e.peer.unit() - 1)
 	switch {
 	case g.Flags&tcp.SYN != 0:
 	case g.Len() > 0 && g.End().LessEq(e.own.heard):
@@ -161,13 +161,20 @@ func (w *watcher) place(f *Frame, e *end) {
 	case g.Len() > 0 || g.Seq+1 == e.own.heard || g.Seq+1 == e.own.told:
 	case g.Seq.Less(e.own.heard):
 		w.fail(f, "below the window, which begins at %d", e.own.heard-e.iss)
-	case beyond.Less(g.Seq) && e.own.told.Less(g.Seq):
+	case e.offered().Less(g.Seq) && e.own.told.Less(g.Seq):
 		w.fail(f, "beyond the window, which ends at %d", e.granted-e.iss)
 	}
-	if g.Flags&tcp.FIN != 0 && !e.fin && len(g.Text) > 0 && beyond.Less(g.End()) {
+}
+
+// fin: the first FIN, with text, fits into the window, too.
+func (w *watcher) fin(f *Frame, e *end) {
+	if g := &f.Seg; g.Flags&tcp.FIN != 0 && !e.fin && len(g.Text) > 0 && e.offered().Less(g.End()) {
 		w.fail(f, "a FIN beyond the window, which ends at %d", e.granted-e.iss)
 	}
 }
+
+// offered is the right edge that this end has been told of; scaled windows lose less than a unit (RFC 7323 section 2.4).
+func (e *end) offered() seq.Num { return e.granted.Add(e.peer.unit() - 1) }
 
 // urgent: the pointer is there with the bit, does not go back, and does not point to what was acknowledged or to what
 // nobody has written (RFC 6093).

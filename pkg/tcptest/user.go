@@ -24,6 +24,7 @@ type User struct {
 	world *World
 	conn  stack.Conn
 	peer  *User // at the other end, if it is known
+	many  bool  // there have been several: late segments have opened the connection again by its SYN cookie
 	flow  stack.Flow
 	want  uint64 // to be written by now
 	plan  *plan
@@ -118,6 +119,7 @@ func (l *Listener) Ready(c stack.Conn, e tcp.Events) {
 	l.Users = append(l.Users, u)
 	u.hold(c)
 	if u.peer = u.world.users[reverse(u.flow)]; u.peer != nil {
+		u.peer.many = u.peer.peer != nil
 		u.peer.peer = u
 	}
 	c.SetHandler(u)
@@ -225,6 +227,9 @@ func (u *User) read() {
 	peer := u.peer
 	if peer == nil {
 		peer = u.world.users[reverse(u.flow)]
+	}
+	if u.many {
+		peer = nil
 	}
 	if n := uint64(u.conn.UrgentLeft()); n > 0 && peer != nil && peer.plan != nil && !u.deaf && u.Read+n > peer.want {
 		u.world.fail("%s:%d has read %d bytes and is told of %d urgent ones, of %d", u.Host.Name, u.flow.LocalPort, u.Read, n, peer.want)

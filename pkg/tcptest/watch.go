@@ -19,15 +19,16 @@ type end struct {
 	flow stack.Flow
 	peer *end
 
-	gone  bool // its stack has vanished, and has sent no SYN since
-	opens bool // it has left LISTEN, and has sent nothing since
-	life  int  // incarnations: SYNs with a new sequence number
-	knows int  // the peer's incarnation that this end has answered
-	syn   tcp.Segment
-	iss   seq.Num
-	max   seq.Num // the end of all that was sent
-	fin   bool    // a FIN was sent, at max-1
-	far   bool    // max is so far from iss that they do not compare
+	gone   bool   // its stack has vanished, and has sent no SYN since
+	opens  bool   // it has left LISTEN, and has sent nothing since
+	frames uint64 // that it has sent
+	life   int    // incarnations: SYNs with a new sequence number
+	knows  int    // the peer's incarnation that this end has answered
+	syn    tcp.Segment
+	iss    seq.Num
+	max    seq.Num // the end of all that was sent
+	fin    bool    // a FIN was sent, at max-1
+	far    bool    // max is so far from iss that they do not compare
 
 	came    seq.Num // the end of all of the peer's that has reached this end
 	gotFIN  bool    // the peer's FIN has reached this end
@@ -104,6 +105,7 @@ func (w *watcher) sent(f *Frame) {
 	}
 	if strict {
 		w.sends(f, e)
+		w.fin(f, e)
 	}
 	w.stream(f, e)
 	if g.Flags&tcp.ACK != 0 {
@@ -272,7 +274,7 @@ func (w *watcher) arrived(h *Host, f *Frame) {
 		return
 	}
 	from, e, g := f.end, f.end.peer, &f.Seg
-	e.take(w, g)
+	e.take(w, f)
 	if g.Flags&tcp.SYN != 0 {
 		e.synCame = true
 	}
