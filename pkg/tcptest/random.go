@@ -35,6 +35,8 @@ type callKey struct {
 type Options struct {
 	Verbose bool // keep the transcript
 	Export  bool // encode and decode connections at random turns
+	// Alter is called with the world before it begins; nil does nothing.
+	Alter func(m *Random)
 }
 
 // NewRandom is the world of a seed.
@@ -66,6 +68,9 @@ func (r *Recipe) Build(o Options) *Random {
 	for i := range r.Faults {
 		f := &r.Faults[i]
 		m.After(f.At, func() { m.strike(f) })
+	}
+	if o.Alter != nil {
+		o.Alter(m)
 	}
 	return m
 }

@@ -106,7 +106,7 @@ func (s *spree) String() string {
 
 // explain makes a failing world small, and shows it: the recipe reproduces it.
 func explain(n uint64, r *Random) string {
-	small := r.Recipe.Shrink(2000)
+	small := r.Recipe.Shrink(Options{}, 2000)
 	again := small.Build(Options{Verbose: true})
 	return fmt.Sprintf("The smallest world that fails so, to be put into a file and run with -run World -world FILE:\n\n# of seed %d: %v\n%v\nIts transcript:\n\n%v",
 		n, again.Finish(), small, again.Log)

@@ -38,10 +38,13 @@ type stamps struct {
 }
 
 func (s *stamps) note(v uint32) {
-	if !s.any {
+	switch {
+	case !s.any:
 		*s = stamps{true, v, v}
-	} else if int32(v-s.last) > 0 {
+	case int32(v-s.last) > 0:
 		s.last = v
+	case int32(v-s.first) < 0: // segments have overtaken each other
+		s.first = v
 	}
 }
 

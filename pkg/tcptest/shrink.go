@@ -8,9 +8,10 @@ import (
 )
 
 // Shrink makes a recipe smaller as long as its world fails in the same way, and returns the smallest it has found. It
-// builds at most so many worlds.
-func (r *Recipe) Shrink(worlds int) *Recipe {
-	s := &shrinking{best: r, left: worlds, kind: r.fault()}
+// builds at most so many worlds, with the options given.
+func (r *Recipe) Shrink(o Options, worlds int) *Recipe {
+	s := &shrinking{options: o, best: r, left: worlds}
+	s.kind = s.fault(r)
 	if s.kind == "" {
 		return r
 	}
@@ -21,18 +22,19 @@ func (r *Recipe) Shrink(worlds int) *Recipe {
 	return s.best
 }
 
-// fault is the kind of what goes wrong in the recipe's world, or "".
-func (r *Recipe) fault() string {
-	m := r.Build(Options{})
-	m.Finish()
-	return m.kind
-}
-
 // shrinking is the search for a smaller recipe.
 type shrinking struct {
-	best *Recipe
-	kind string
-	left int // worlds that may yet be built
+	options Options
+	best    *Recipe
+	kind    string
+	left    int // worlds that may yet be built
+}
+
+// fault is the kind of what goes wrong in the recipe's world, or "".
+func (s *shrinking) fault(r *Recipe) string {
+	m := r.Build(s.options)
+	m.Finish()
+	return m.kind
 }
 
 // try takes a recipe for the best if it fails like the first.
@@ -41,7 +43,7 @@ func (s *shrinking) try(r *Recipe) bool {
 		return false
 	}
 	s.left--
-	if r.tidy(); r.fault() != s.kind {
+	if r.tidy(); s.fault(r) != s.kind {
 		return false
 	}
 	s.best = r
