@@ -108,6 +108,9 @@ func (d *drawing) drawLimits(h *HostRecipe) {
 	if d.one(8) {
 		h.Fragments = queues * 2048 << d.IntN(4)
 	}
+	if d.one(12) {
+		h.Conns = 1 + d.upTo(8)
+	}
 }
 
 // drawSettings draws those of a host, of a listener, or of one connection.
@@ -115,6 +118,10 @@ func (d *drawing) drawSettings() SettingsRecipe {
 	s := SettingsRecipe{
 		Own: true, NoTimestamps: d.one(2), NoWindowScale: d.one(4), NoSACK: d.one(2), NoDelay: d.one(4), ECN: d.IntN(4), MTUProbing: d.IntN(3),
 		UserTimeoutOption: d.one(4), Congestion: cc.Names()[d.IntN(len(cc.Names()))],
+	}
+	s.Unpaced = d.one(4)
+	if d.one(20) {
+		s.MSS = 48 + d.upTo(10)
 	}
 	if d.one(3) {
 		s.SendBuffer, s.ReceiveBuffer = leastSend+d.upTo(17), leastReceive+d.upTo(17)
@@ -134,6 +141,9 @@ func (d *drawing) drawListener() ListenRecipe {
 	}
 	if !d.World.Calm && d.one(4) { // a cookie is lost on a client whose segments overtake each other
 		l.HalfOpen, l.SourceHalfOpen = 1+d.IntN(3), d.IntN(3)
+	}
+	if !d.World.Calm && d.one(12) {
+		l.Conns, l.SourceConns = 1+d.upTo(6), d.upTo(4)
 	}
 	if d.one(4) {
 		l.TCP = d.drawSettings()
@@ -191,6 +201,9 @@ func (d *drawing) drawUser() UserRecipe {
 	}
 	if d.one(5) {
 		u.Urgent = 1 + d.IntN(6)
+	}
+	if d.one(8) {
+		u.Record = 1 + d.IntN(4)
 	}
 	return u
 }

@@ -75,10 +75,10 @@ func (p *plan) readTick(u *User) {
 	})
 }
 
-// urgent reports that the next piece is.
-func (p *plan) urgent() bool {
+// piece reports whether the next piece that is written is urgent, and whether it ends a record.
+func (p *plan) piece() (urgent, record bool) {
 	p.pieces++
-	return p.Urgent > 0 && p.pieces%p.Urgent == 0
+	return p.Urgent > 0 && p.pieces%p.Urgent == 0, p.Record > 0 && p.pieces%p.Record == 0
 }
 
 // heard looks whether it is time to close.

@@ -79,7 +79,7 @@ func (m *Random) host(h *HostRecipe) {
 	host := m.Host(fmt.Sprintf("h%d", h.Number), HostOptions{
 		Number: byte(h.Number), Queues: h.Queues, MTU: atLeast(h.MTU, leastMTU), Checksum: h.Checksum, Superframe: h.Superframe, Lag: h.Lag, Clock: h.Clock,
 		chance: chanceOf(m.Recipe.World.Seed, uint64(h.Number)), TCP: h.TCP.settings(),
-		Limits: stack.Limits{Memory: h.Memory, Orphans: h.Orphans, HalfOpen: h.HalfOpen, TimeWait: h.TimeWait, Fragments: h.Fragments},
+		Limits: stack.Limits{Memory: h.Memory, Orphans: h.Orphans, HalfOpen: h.HalfOpen, TimeWait: h.TimeWait, Fragments: h.Fragments, Connections: h.Conns},
 	})
 	m.number[h.Number] = host
 	m.listen(host, &h.Listen)
@@ -98,7 +98,7 @@ const randomPort = 80
 func (m *Random) listen(h *Host, r *ListenRecipe) {
 	cfg := stack.ListenConfig{
 		Port: randomPort, Backlog: r.Backlog, SourceBacklog: r.SourceBacklog, HalfOpen: r.HalfOpen, SourceHalfOpen: r.SourceHalfOpen,
-		FastOpen: r.FastOpen, TCP: r.TCP.own(),
+		Connections: r.Conns, SourceConnections: r.SourceConns, FastOpen: r.FastOpen, TCP: r.TCP.own(),
 	}
 	if r.Admit {
 		cfg.Admit = func(q *stack.Request) { m.admit(h, q) }

@@ -139,6 +139,7 @@ func (w *watcher) strict(f *Frame, e *end) {
 	g := &f.Seg
 	w.place(f, e)
 	w.urgent(f, e)
+	w.record(f, e)
 	if g.Flags&tcp.ACK == 0 {
 		return
 	}
@@ -200,6 +201,19 @@ func (w *watcher) urgent(f *Frame, e *end) {
 		w.fail(f, "urgent text up to %d, and %d are to be written", up-e.iss-1, u.want)
 	}
 	e.said.up, e.said.urgent = up, true
+}
+
+// record: no segment holds text of two records.
+func (w *watcher) record(f *Frame, e *end) {
+	u := w.world.users[e.flow]
+	if u == nil || len(u.records) == 0 || len(f.Seg.Text) == 0 {
+		return
+	}
+	at := uint64(f.Seg.Seq - e.iss - 1)
+	i, _ := slices.BinarySearch(u.records, at+1)
+	if i < len(u.records) && u.records[i] < at+uint64(len(f.Seg.Text)) {
+		w.fail(f, "a record ends at %d", u.records[i]+1)
+	}
 }
 
 // clock: timestamps go up with the host's clock, and echo what has come (RFC 7323 section 4.3).

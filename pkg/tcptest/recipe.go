@@ -41,6 +41,7 @@ type HostRecipe struct {
 	HalfOpen   int
 	TimeWait   int
 	Fragments  int
+	Conns      int
 	TCP        SettingsRecipe
 	Listen     ListenRecipe
 }
@@ -49,6 +50,7 @@ type HostRecipe struct {
 type ListenRecipe struct {
 	Backlog, SourceBacklog   int
 	HalfOpen, SourceHalfOpen int
+	Conns, SourceConns       int
 	FastOpen                 int
 	Admit                    bool // a hook decides, by chance
 	TCP                      SettingsRecipe
@@ -62,7 +64,9 @@ type SettingsRecipe struct {
 	NoSACK            bool
 	NoDelay           bool
 	UserTimeoutOption bool
+	Unpaced           bool
 	ECN, MTUProbing   int
+	MSS               int
 	Congestion        string
 	SendBuffer        int
 	ReceiveBuffer     int
@@ -103,6 +107,7 @@ type UserRecipe struct {
 	ReadPause mono.Duration // between reads; 0: he reads at once
 	ReadMost  int           // bytes of each read, if they have pauses
 	Urgent    int           // each so manieth piece is urgent
+	Record    int           // each so manieth piece ends a record
 	Hasty     bool          // closes when all is written, read or not; else at EOF
 }
 
@@ -156,7 +161,7 @@ func (s *SettingsRecipe) settings() *tcp.Settings {
 	t := tcp.Defaults()
 	t.Timestamps, t.WindowScale, t.SACK, t.NoDelay = !s.NoTimestamps, !s.NoWindowScale, !s.NoSACK, s.NoDelay
 	t.ECN, t.MTUProbing, t.UserTimeoutOption = tcp.ECN(s.ECN), tcp.MTUProbing(s.MTUProbing), s.UserTimeoutOption
-	t.UserTimeout = s.UserTimeout
+	t.UserTimeout, t.Unpaced, t.MSS = s.UserTimeout, s.Unpaced, uint16(s.MSS)
 	if s.Congestion != "" {
 		t.Congestion, _ = cc.ByName(s.Congestion)
 	}

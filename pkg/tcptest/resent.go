@@ -24,7 +24,6 @@ import (
 // with a burst, exceeds it.
 type debt struct {
 	resent, reason int64
-	small          int64     // headers of what is outstanding: at a time-out each segment is sent again by itself
 	since          mono.Time // the silence, by the host's clock
 	delivered      ranges
 }
@@ -42,7 +41,6 @@ func (w *watcher) sends(f *Frame, e *end) {
 	n := int64(g.Len()) + 40
 	if !g.Seq.Less(e.max) {
 		d.reason += n
-		d.small += 40
 		return
 	}
 	if e.max.Less(g.End()) {
@@ -56,7 +54,7 @@ func (w *watcher) sends(f *Frame, e *end) {
 }
 
 // timeout is what one time-out may send again.
-func (e *end) timeout() int64 { return int64(e.host.opt.MTU) + e.own.pacing.small }
+func (e *end) timeout() int64 { return int64(e.host.opt.MTU) }
 
 // pays is for a segment of the peer's: a reason to send.
 func (e *end) pays(g *tcp.Segment) {

@@ -32,6 +32,8 @@ type User struct {
 	heard func(tcp.Events) // is told, too; nil: nobody
 	out   pattern
 	in    pattern
+	// records are the ends of those that the connection knows of, as places in the stream.
+	records []uint64
 }
 
 // flowOf names the connection from its host's side.
@@ -190,20 +192,28 @@ func (u *User) write() {
 		p := u.out
 		p.fill(chunk)
 		n := u.put(chunk)
-		u.Wrote += uint64(n)
-		u.out.at += uint64(n)
 		if n < len(chunk) {
 			return
 		}
 	}
 }
 
-// put writes text, some of it as urgent if the plan is so.
+// put writes text, some of it as urgent and as the end of a record if the plan is so.
 func (u *User) put(text []byte) int {
-	if u.plan != nil && u.plan.urgent() {
+	var urgent, record bool
+	if u.plan != nil {
+		urgent, record = u.plan.piece()
+	}
+	if urgent {
 		u.conn.Urge(len(text))
 	}
-	return u.conn.Write(text)
+	n := u.conn.Write(text)
+	u.Wrote += uint64(n)
+	u.out.at += uint64(n)
+	if record && u.conn.EndRecord() {
+		u.records = append(u.records, u.Wrote)
+	}
+	return n
 }
 
 // read reads what may be read, and compares it.

@@ -173,6 +173,13 @@ var offences = map[string]offence{
 		p.users[p.flow] = &User{Host: p.peer, world: p.World, plan: &plan{}, want: 10}
 		ack(func(_ *byHand, g *tcp.Segment) { g.Flags, g.Urgent = tcp.ACK|tcp.URG, 11 })(p)
 	}},
+	"a record ends at %d": {commit: func(p *byHand) {
+		p.users[p.flow] = &User{Host: p.peer, world: p.World, records: []uint64{50}}
+		p.path.Filter = func(*Frame) Verdict { return Lose }
+		p.text(0, 50)
+		p.text(50, 50)
+		p.send(p.piece(49, 2))
+	}},
 	"timestamp %d after %d":                        {commit: ack(func(_ *byHand, g *tcp.Segment) { g.Options.TSVal-- })},
 	"timestamp %d, %v after %d":                    {commit: ack(func(_ *byHand, g *tcp.Segment) { g.Options.TSVal += 1000 })},
 	"echoes %d, timestamps that came are %d to %d": {commit: ack(func(_ *byHand, g *tcp.Segment) { g.Options.TSEcr++ })},
