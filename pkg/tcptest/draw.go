@@ -148,6 +148,9 @@ func (d *drawing) drawListener() ListenRecipe {
 	if d.one(4) {
 		l.TCP = d.drawSettings()
 	}
+	if d.one(3) {
+		l.FastOpen = 1 + d.upTo(5)
+	}
 	l.Admit = d.one(6)
 	return l
 }
@@ -159,6 +162,7 @@ func (d *drawing) drawConn(number int) {
 	if d.one(4) {
 		c.TCP = d.drawSettings()
 	}
+	c.FastOpen = d.one(4)
 	if !d.World.Calm && d.one(4) {
 		c.Port = 1000 + d.IntN(6) // others may use it, too
 	}

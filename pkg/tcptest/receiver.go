@@ -286,6 +286,7 @@ func (w *watcher) reset(f *Frame, e *end) {
 	case e.said.resets > e.got.asks+e.life:
 		w.fail(f, "%d RSTs, and %d segments have come", e.said.resets, e.got.asks)
 	case answers:
+	case e.opens && g.Flags&tcp.ACK != 0 && g.Ack == e.next(): // instead of a SYN,ACK, to a client who is early
 	case e.life == 0 || e.gone:
 		w.fail(f, "it answers nothing that has come")
 	case g.Seq.Less(e.own.heard) || e.max.Less(g.Seq):
@@ -305,8 +306,7 @@ func (w *watcher) header(f *Frame) {
 			o = o[1:]
 			continue
 		}
-		lengths := map[byte][]byte{2: {4}, 3: {3}, 4: {2}, 5: {10, 18, 26, 34}, 8: {10}, 28: {4}, 34: {2, 6, 8, 10, 12, 14, 16, 18}}
-		if len(o) < 2 || int(o[1]) > len(o) || seen[o[0]] || !slices.Contains(lengths[o[0]], o[1]) {
+		if len(o) < 2 || int(o[1]) > len(o) || seen[o[0]] || !mayBeLong(o[0], o[1]) {
 			w.fail(f, "bad options %x", b[tcp.HeaderLen:len(b)-len(f.Seg.Text)])
 			return
 		}
@@ -316,4 +316,23 @@ func (w *watcher) header(f *Frame) {
 	if b[12]&0xe != 0 {
 		w.fail(f, "reserved bits %x", b[12]&0xe)
 	}
+}
+
+// mayBeLong reports whether an option of a kind may take up n bytes.
+func mayBeLong(kind, n byte) bool {
+	switch kind {
+	case 2, 28: // MSS, user time-out
+		return n == 4
+	case 3: // window scale
+		return n == 3
+	case 4: // SACK permitted
+		return n == 2
+	case 5: // SACK
+		return n >= 10 && n <= 34 && n%8 == 2
+	case 8: // timestamps
+		return n == 10
+	case 34: // Fast Open
+		return n == 2 || n >= 6 && n <= 18 && n%2 == 0
+	}
+	return false
 }

@@ -79,9 +79,11 @@ func (h *Host) dialWith(cfg stack.DialConfig, u *User) {
 			return
 		}
 		u.hold(c)
-		u.write()
 		if u.plan != nil {
 			u.plan.begin(u)
+		}
+		if u.Held {
+			u.write()
 		}
 	})
 	if err != nil {
