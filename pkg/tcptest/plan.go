@@ -17,7 +17,11 @@ type plan struct {
 }
 
 func newPlan(r *UserRecipe, calls []CallRecipe) *plan {
-	return &plan{UserRecipe: *r, calls: calls, total: uint64(r.Total)}
+	p := &plan{UserRecipe: *r, calls: calls, total: uint64(r.Total)}
+	if p.ReadPause > 0 {
+		p.ReadPause = max(p.ReadPause, mono.Millisecond) // or he would read for ever, in no time
+	}
+	return p
 }
 
 // begin is called once the user holds the connection.

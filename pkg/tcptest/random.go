@@ -47,7 +47,7 @@ func (r *Recipe) Build(o Options) *Random {
 	m := &Random{
 		World: NewWorld(r.World.Seed), Recipe: r, conns: map[*User]*ConnRecipe{}, calls: map[callKey][]CallRecipe{}, number: map[int]*Host{},
 	}
-	m.Log.Verbose, m.Strict, m.CheckEvery = o.Verbose, true, r.World.CheckEvery
+	m.Log.Verbose, m.Strict, m.CheckEvery, m.MostSteps = o.Verbose, true, r.World.CheckEvery, 10_000_000
 	if o.Export {
 		m.Export = rand.New(rand.NewPCG(r.World.Seed, 0x6578706f))
 	}

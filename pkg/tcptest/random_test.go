@@ -45,18 +45,22 @@ func TestRandomWorlds(t *testing.T) {
 		replay(t)
 		return
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	// A world is garbage only two collections after its end, when the pools of its stacks are let go of. Without a limit
+	// each collection would find more.
+	workers := runtime.GOMAXPROCS(0)
+	defer debug.SetGCPercent(debug.SetGCPercent(200))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(workers) << 29))
 	s := &spree{t: t, next: *seed, began: time.Now(), told: time.Now()}
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
 			for n, ok := s.take(); ok; n, ok = s.take() {
 				r := NewRandom(n, Options{Verbose: *verbose})
 				s.note(n, r, r.Finish())
 			}
 		})
 	}
-	workers.Wait()
+	running.Wait()
 	t.Log(s)
 }
 

@@ -85,12 +85,11 @@ func (w *watcher) sent(f *Frame) {
 	if e.gone && g.Flags&tcp.RST == 0 {
 		w.fail(f, "of a connection that vanished with its host")
 	}
-	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK != 0 && e.synCame && e.peer.iss.Less(g.Ack) && g.Ack.LessEq(e.came) {
+	if g.Flags&(tcp.ACK|tcp.RST) == tcp.ACK && e.synCame && e.peer.iss.Less(g.Ack) && g.Ack.LessEq(e.came) {
 		e.meet()
-		e.granted = seq.Max(e.granted, e.iss.Add(1+uint32(e.peer.syn.Window))) // to one opened by a cookie
-	}
-	if g.Flags&tcp.ACK != 0 && e.synCame && g.Ack == e.peer.iss+1 {
-		e.meet()
+		if g.Flags&tcp.SYN != 0 {
+			e.granted = seq.Max(e.granted, e.iss.Add(1+uint32(e.peer.syn.Window))) // to one opened by a cookie
+		}
 	}
 	w.options(f, e)
 	strict := w.world.Strict

@@ -24,6 +24,9 @@ type World struct {
 	// seen all that the hosts are told.
 	Strict bool
 
+	// MostSteps is after how many steps without an end it is a livelock; 0: nobody counts.
+	MostSteps int
+
 	// CheckEvery is at which turns of a host its stack is held against its invariants: every one if 0, else every so
 	// manieth. In a world of many connections each check walks them all.
 	CheckEvery int
@@ -36,6 +39,7 @@ type World struct {
 	users    map[stack.Flow]*User // the last of each flow
 	err      error
 	kind     string // what went wrong, without when and to whom
+	steps    int
 
 	Turns, Segments, Exports, Calls int
 }
@@ -92,6 +96,9 @@ func (w *World) stepUntil(end mono.Time) bool {
 	at := w.next()
 	if at > end || w.err != nil {
 		return false
+	}
+	if w.steps++; w.steps == w.MostSteps {
+		w.fail("a livelock: no end after %d steps", w.steps)
 	}
 	w.now = max(w.now, at)
 	for w.events.next() <= w.now {
