@@ -51,15 +51,3 @@ func (r ranges) common(b tcp.Block, f func(tcp.Block)) {
 		}
 	}
 }
-
-// forget drops what lies before at.
-func (r *ranges) forget(at seq.Num) {
-	k := 0
-	for k < len(*r) && (*r)[k].To.LessEq(at) {
-		k++
-	}
-	*r = slices.Delete(*r, 0, k)
-	if len(*r) > 0 && (*r)[0].From.Less(at) {
-		(*r)[0].From = at
-	}
-}

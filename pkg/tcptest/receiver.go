@@ -86,10 +86,13 @@ func (r *received) question(g *tcp.Segment) {
 	if g.Flags&tcp.ACK == 0 {
 		a = ask{false, g.End()}
 	}
-	if len(r.asked) == mostAsked {
+	if len(r.asked) >= mostAsked {
 		r.asked = slices.Delete(r.asked, 0, mostAsked/2)
 	}
 	r.asked = append(r.asked, a)
+	if !a.ack && g.Flags&tcp.SYN != 0 && len(g.Text) > 0 {
+		r.asked = append(r.asked, ask{false, g.Seq + 1}) // one that waited for a verdict, and whose text is forgotten
+	}
 }
 
 // take notes a segment of the peer's present incarnation.
@@ -116,7 +119,7 @@ func (e *end) take(w *watcher, f *Frame) {
 // mustTake reports that the segment is acceptable by each sequence number that this end may have, and as new as any.
 func (e *end) mustTake(g *tcp.Segment) bool {
 	switch {
-	case len(e.host.queues) != 1: // it may yet be on its way between shards
+	case len(e.host.queues) != 1 || e.knows != e.peer.life: // it may yet be on its way between shards, or have come before the SYN
 		return false
 	case g.Flags&(tcp.SYN|tcp.RST) != 0 || g.Seq.Less(e.next()) || !g.Seq.Less(e.edge):
 		return false
