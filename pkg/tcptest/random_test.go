@@ -136,7 +136,7 @@ func replay(t *testing.T) {
 
 // TestSameSeedSameTrace: nothing but the seed decides what happens, nor does it matter that it has been text.
 func TestSameSeedSameTrace(t *testing.T) {
-	for s := uint64(1); s <= few(40); s++ {
+	for s := uint64(1); s <= few(30); s++ {
 		a := NewRandom(s, Options{})
 		a.Finish()
 		r, err := ParseRecipe(a.Recipe.String())
@@ -154,7 +154,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 // TestExportChangesNothing: a connection can be encoded and decoded at any instant (DESIGN section 3, rule 9).
 func TestExportChangesNothing(t *testing.T) {
 	exports := 0
-	for s := uint64(1); s <= few(80); s++ {
+	for s := uint64(1); s <= few(60); s++ {
 		a, b := NewRandom(s, Options{}), NewRandom(s, Options{Export: true})
 		a.Finish()
 		if err := b.Finish(); err != nil {

@@ -289,7 +289,7 @@ func (w *watcher) reset(f *Frame, e *end) {
 	case e.said.resets > e.got.asks+e.life:
 		w.fail(f, "%d RSTs, and %d segments have come", e.said.resets, e.got.asks)
 	case answers:
-	case e.opens && g.Flags&tcp.ACK != 0 && g.Ack == e.next(): // instead of a SYN,ACK, to a client who is early
+	case e.opens && g.Flags&tcp.ACK != 0 && e.peer.iss.Less(g.Ack) && g.Ack.LessEq(e.next()): // not a SYN,ACK, to a client who is early
 	case e.life == 0 || e.gone:
 		w.fail(f, "it answers nothing that has come")
 	case g.Seq.Less(e.own.heard) || e.max.Less(g.Seq):
