@@ -132,8 +132,10 @@ func (d *device) take(b *link.Batch, room []byte, end int) {
 	}
 }
 
+// gone is the error of a device that works no more. Nothing brings it back.
 func (d *device) gone(errno unix.Errno) error {
-	return fmt.Errorf("tun: %s: %w (%w)", d.name, ErrGone, errno)
+	return withHint(fmt.Errorf("tun: %s: %w (%w)", d.name, ErrGone, errno),
+		"somebody has deleted it, or its network namespace; start again to make it anew")
 }
 
 // Write sends p: the virtio header, Head and Body in one system call.
