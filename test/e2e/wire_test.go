@@ -191,11 +191,17 @@ func (p *peer) name() string { return p.remote.String() + " " + p.local.String()
 // open shakes hands with a service.
 func (p *peer) open(port uint16) {
 	p.t.Helper()
+	p.shake(port)
+	p.send(ack, nil)
+}
+
+// shake is open up to the SYN,ACK, which is not answered.
+func (p *peer) shake(port uint16) {
+	p.t.Helper()
 	p.remote = netip.AddrPortFrom(netip.MustParseAddr(daemonIP), port)
 	p.write(segment{src: p.local, dst: p.remote, seq: p.seq, flags: syn, window: 65535, options: p.options}.put())
 	p.seq++
 	p.await("SYN,ACK", func(g segment) bool { return g.flags == syn|ack && g.ack == p.seq })
-	p.send(ack, nil)
 }
 
 // send sends a segment at SND.NXT and does not move it.
