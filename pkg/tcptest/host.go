@@ -26,7 +26,8 @@ type HostOptions struct {
 	Clock      mono.Duration  // how far the host's clock is ahead of the world's
 	Limits     stack.Limits
 	Routes     []stack.Route
-	Addrs      []netip.Prefix // what the stack answers for; its own address if nil
+	Addrs      []netip.Prefix  // what the stack answers for; its own address if nil
+	Wrap       link.Middleware // around each queue; none if nil
 	chance     *chance
 	// Steer chooses a queue for a packet; random if nil.
 	Steer func(f *Frame, queues int) int
@@ -90,7 +91,11 @@ func (h *Host) boot() {
 		q := &queue{host: h, id: i}
 		h.queues = append(h.queues, q)
 		h.due = append(h.due, mono.Never)
-		l.Queues = append(l.Queues, q)
+		if h.opt.Wrap != nil {
+			l.Queues = append(l.Queues, h.opt.Wrap(q))
+		} else {
+			l.Queues = append(l.Queues, q)
+		}
 	}
 	r := h.chance.draw(uint64(h.world.now))
 	cfg := stack.Config{
