@@ -82,7 +82,7 @@ var writeErrors = []error{syscall.EIO, syscall.ENOBUFS, syscall.EAGAIN, syscall.
 // as on a wire, counted, and sent again. Meanwhile no shard turns more often than its timers want, and afterwards all goes
 // on.
 func TestWriteErrors(t *testing.T) {
-	for _, e := range writeErrors {
+	for _, e := range writeErrors[:max(3, few(uint64(len(writeErrors))))] {
 		for _, n := range []int{1, 2, 7} {
 			t.Run(fmt.Sprintf("%v, every %d", e, n), func(t *testing.T) {
 				p, a, b := refusingPair(t, HostOptions{Superframe: n == 7, Checksum: n == 7})
@@ -182,7 +182,7 @@ func TestFatalRead(t *testing.T) {
 // TestWritesFailForAll has a crowd write while many writes fail at both ends, and memory is short: everything arrives, and
 // nothing is left.
 func TestWritesFailForAll(t *testing.T) {
-	const crowd = 60
+	crowd := int(max(12, few(60)))
 	p, a, b := refusingPair(t, HostOptions{Limits: stack.Limits{Memory: 4 << 20}})
 	p.CheckEvery = 20
 	a.plan, b.plan = every(6, syscall.ENOBUFS), every(5, syscall.ENOBUFS)

@@ -146,7 +146,7 @@ func TestZeroWindowUnanswered(t *testing.T) {
 
 // A crowd that says nothing for a day costs a day no more than one connection does, and wakes as one.
 func TestIdleCrowd(t *testing.T) {
-	const crowd = 1000
+	crowd := int(few(1000))
 	p := newPair(t)
 	p.Log.Verbose = false
 	p.ab.Filter, p.ba.Filter = nil, nil

@@ -36,7 +36,7 @@ const (
 
 func newPressed(t *testing.T) *pressed {
 	w := &pressed{pair: newPair(t, HostOptions{}, HostOptions{Limits: pressureLimits})}
-	w.Log.Verbose, w.CheckEvery = false, 64
+	w.Log.Verbose, w.CheckEvery = false, 200
 	w.ab.Filter, w.ba.Filter = w.hole, nil
 	w.ab.Loss, w.ba.Loss = 10, 10
 	w.c = w.Host("c", HostOptions{})
