@@ -274,6 +274,7 @@ func TestIdleBeyondTimestamps(t *testing.T) {
 	for _, idle := range []mono.Duration{20 * day, 24 * day, 24*day + 20*3600*second, 25 * day, 37 * day, 49*day + 17*3600*second, 51 * day, 100 * day} {
 		for _, first := range []string{"a", "b"} {
 			p := open(t)
+			p.Strict = idle < 24*day // the watcher compares timestamps as hosts do, and knows no end of it
 			p.c.Write(3000)
 			p.s.Write(3000)
 			p.Run(second)
