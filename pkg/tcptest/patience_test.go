@@ -123,7 +123,11 @@ func TestSoftErrors(t *testing.T) {
 		p.c.Write(1000)
 		p.Run(100 * ms)
 		unreachable(p, p.c, seq.Num(p.c.Info().InitialSend)+1, e.typ, e.code)
+		before := p.c.Events & tcp.Troubled
 		p.Run(100 * ms)
+		if before != 0 || p.c.Events&tcp.Troubled == 0 {
+			t.Errorf("the user heard %b", p.c.Events)
+		}
 		if i := p.c.Info(); !p.c.Held || i.ICMP != (tcp.ICMPError{Type: e.typ, Code: e.code}) {
 			t.Fatalf("held %v, ICMP %v", p.c.Held, i.ICMP)
 		}
