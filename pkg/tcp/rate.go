@@ -38,7 +38,7 @@ func (l *loss) tell(total uint32, to *cc.Ack) {
 
 // stamp gives a span what a rate sample will need; pipe is without it, n its length.
 func (c *Conn) stamp(now mono.Time, s *span, pipe, n uint32) {
-	if pipe == 0 {
+	if pipe == 0 || c.rate.firstAt == 0 { // text may go while our SYN is still out (RFC 7413)
 		c.rate.firstAt, c.rate.deliveredAt = now, now
 	}
 	s.at, s.delivered, s.deliveredAt, s.firstAt = now, c.rate.delivered, c.rate.deliveredAt, c.rate.firstAt
