@@ -57,7 +57,7 @@ func (p *Path) fragment(f *Frame) []*Frame {
 }
 
 // read notes that a host has read a piece, and returns the datagram if that was the last one: then the host may have it
-// whole.
+// whole, and begins anew with pieces that come twice.
 func (f *Frame) read() *Frame {
 	d := f.part
 	if f.corrupted || f.index < 0 || d.came[f.index] {
@@ -67,5 +67,7 @@ func (f *Frame) read() *Frame {
 	if d.left--; d.left > 0 {
 		return nil
 	}
+	clear(d.came)
+	d.left = len(d.came)
 	return d.whole
 }

@@ -228,8 +228,8 @@ func (m *Random) Finish() error {
 	m.Run(10 * 60 * mono.Second)
 	for _, u := range m.users {
 		if m.Recipe.World.Calm && m.err == nil && (u.Held || u.Events&tcp.Ended != 0 && !u.EOF && u.Events&tcp.Refused == 0) {
-			m.fail("%s: user of %d has not ended well: events %b, wrote %d of %d, read %d, held %v", u.Host.Name,
-				u.flow.LocalPort, u.Events, u.Wrote, u.plan.total, u.Read, u.Held)
+			m.failAs(fmt.Sprintf("not ended well: %b, held %v", u.Events, u.Held), "%s: user of %d has not ended well: events %b, wrote %d of %d, read %d, held %v",
+				u.Host.Name, u.flow.LocalPort, u.Events, u.Wrote, u.plan.total, u.Read, u.Held)
 		}
 		u.Do(func(c stack.Conn) { u.close(c) })
 	}
