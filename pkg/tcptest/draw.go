@@ -200,7 +200,7 @@ func (d *drawing) drawUser() UserRecipe {
 	if d.one(4) {
 		u.ReadPause, u.ReadMost = mono.Millisecond+d.ms(3000), 1+d.upTo(17)
 		if d.World.Calm {
-			u.ReadMost = max(u.ReadMost, 1<<log/20) // or it takes longer than the peer waits for progress
+			u.ReadMost = max(u.ReadMost, 1<<log/8) // or the window is closed for so long that a lost update costs the connection
 		}
 	}
 	if d.one(5) {
