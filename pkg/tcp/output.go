@@ -53,7 +53,7 @@ func (c *Conn) ACKBefore(g *Segment) bool {
 
 // OutputACK builds an acknowledgment without text, if one is owed. Output does so, too, once there is no text.
 func (c *Conn) OutputACK(x *Env, now mono.Time, o *Out) bool {
-	if c.rcv.acks == 0 || !c.is(factSynRcvd) || c.is(factReleased) {
+	if c.rcv.acks == 0 || !c.is(factSynRcvd) || c.is(factReleased) || c.snd.nxt == c.snd.iss { // the SYN,ACK is to go first
 		return false
 	}
 	*o = c.blank(x)
