@@ -38,7 +38,10 @@ func (w *watcher) sends(f *Frame, e *end) {
 	if e.own.told == e.max || g.Flags&tcp.SYN != 0 && e.max == e.iss {
 		*d = debt{since: now, reason: 2 * int64(e.host.opt.MTU), delivered: d.delivered}
 	}
-	n := int64(g.Len()) + 40
+	n := int64(g.Len())
+	if u := w.world.users[e.flow]; u == nil || len(u.records) == 0 { // else small segments must stay small
+		n += 40
+	}
 	if !g.Seq.Less(e.max) {
 		d.reason += n
 		return
