@@ -26,6 +26,7 @@ type Request struct {
 	listener *Listener
 	shard    *shard
 	syn      tcp.Segment // the last one: the shard's own
+	text     uint32      // bytes of text that it had
 	flow     Flow
 	hash     uint64
 	iss      seq.Num
@@ -107,7 +108,7 @@ func (s *shard) keepRequest(r *Request) {
 	}
 	s.counters.Delivered++
 	s.counters.Deferred++
-	r.syn.Text = nil
+	r.text, r.syn.Text = uint32(len(r.syn.Text)), nil
 	r.listener.countHalf(r.flow.Remote, 1)
 	r.listener.deferred.Add(1)
 	s.present.add(r.hash)
@@ -152,6 +153,7 @@ func (s *shard) execute(r *Request) {
 	case reset:
 		s.dropTCP(tcp.DropRefused)
 		if rst, ok := tcp.ResetFor(&r.syn); ok {
+			rst.Ack = rst.Ack.Add(r.text)
 			s.sendBare(&r.flow, &rst)
 		}
 	default:

@@ -271,6 +271,9 @@ func (c *Conn) timedOut(x *Env, now mono.Time) {
 		c.Settings(x).Congestion.Timeout(&c.cw, now, c.outstanding())
 	} else {
 		c.unset(factForward)
+		if !c.cw.Owns {
+			c.cw.Cwnd = min(c.cw.Cwnd, c.cw.MSS) // at each time-out, though only the first halves ssthresh (RFC 5681 section 3.1)
+		}
 	}
 	c.snd.recover = c.snd.nxt
 	c.set(factLoss)
