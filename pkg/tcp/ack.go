@@ -107,6 +107,9 @@ func (c *Conn) updateWindow(x *Env, g *Segment) {
 	if !c.snd.una.Less(g.Ack) && !c.snd.wl1.Less(g.Seq) && !(c.snd.wl1 == g.Seq && c.snd.wl2.LessEq(g.Ack)) {
 		return
 	}
+	if c.snd.wnd == 0 && g.Window != 0 {
+		c.backoff = 0 // it was of probes, which were answered: nothing has been lost (section 3.8.6.1, and Linux)
+	}
 	opens := c.snd.wnd == 0 && g.Window != 0 && g.Ack == c.snd.una && c.snd.flight != 0
 	c.snd.wnd = uint32(g.Window) << c.snd.scale
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
