@@ -28,8 +28,8 @@ type ask struct {
 	at  seq.Num // the segment's ACK, or its end
 }
 
-// mostAsked bounds the segments that are remembered: more than a host reads in one turn.
-const mostAsked = 100
+// mostAsked bounds the segments that are remembered: more than may be on their way between two shards.
+const mostAsked = 500
 
 // stamps are timestamps of one clock (RFC 7323).
 type stamps struct {

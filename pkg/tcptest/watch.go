@@ -74,10 +74,11 @@ func (w *watcher) vanished(h *Host) {
 func (w *watcher) sent(f *Frame) {
 	e, g := w.of(f), &f.Seg
 	f.end = e
-	if g.Flags&tcp.SYN != 0 && (e.life == 0 || e.gone || g.Seq != e.iss) {
+	began := g.Flags&tcp.SYN != 0 && (e.life == 0 || e.gone || g.Seq != e.iss)
+	if began {
 		e.begin(g)
 	}
-	if e.opens && g.Flags&(tcp.SYN|tcp.RST) == 0 && !e.gone && e.life > 0 {
+	if e.opens && g.Flags&tcp.RST == 0 && !e.gone && e.life > 0 && !began {
 		e.reopen()
 	}
 	e.opens = e.opens && g.Flags&tcp.RST != 0
@@ -128,7 +129,8 @@ func (e *end) begin(g *tcp.Segment) {
 }
 
 // reopen is for a late segment that has opened a connection again by its SYN cookie: nothing tells that a cookie has been
-// used. No SYN,ACK goes out, and the numbers are the same.
+// used. No SYN,ACK goes out, and the numbers are the same. So they are if a late SYN opens it within a tick of the clock
+// from which they come.
 func (e *end) reopen() {
 	e.max, e.fin, e.far, e.edge = e.iss+1, false, false, e.peer.iss+1
 	e.own, e.said = known{told: e.iss, heard: e.iss, next: e.iss}, said{resets: e.said.resets}
