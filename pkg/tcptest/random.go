@@ -143,6 +143,7 @@ func (m *Random) serve(u *User) {
 		c = &ConnRecipe{}
 	}
 	u.plan = newPlan(&c.Server, m.calls[callKey{c.Number, true}])
+	u.ownsWindow = m.ownsWindow(u.Host, func(h *HostRecipe) *SettingsRecipe { return &h.Listen.TCP })
 	m.users = append(m.users, u)
 }
 
@@ -152,6 +153,7 @@ func (m *Random) dial(c *ConnRecipe) {
 		return
 	}
 	u := &User{Host: h, world: m.World, plan: newPlan(&c.Client, m.calls[callKey{c.Number, false}])}
+	u.ownsWindow = m.ownsWindow(h, func(*HostRecipe) *SettingsRecipe { return &c.TCP })
 	m.users = append(m.users, u)
 	m.conns[u] = c
 	m.Connections++
@@ -162,6 +164,21 @@ func (m *Random) dial(c *ConnRecipe) {
 	h.dialWith(stack.DialConfig{
 		Local: netip.AddrPortFrom(h.Addr, uint16(c.Port)), Remote: netip.AddrPortFrom(to.Addr, port), TCP: c.TCP.own(), FastOpen: c.FastOpen,
 	}, u)
+}
+
+// ownsWindow reports that a connection's algorithm is BBR, which keeps a window of its own however much is lost. own are its
+// settings, unless they are the host's.
+func (m *Random) ownsWindow(on *Host, own func(h *HostRecipe) *SettingsRecipe) bool {
+	for i := range m.Recipe.Hosts {
+		if h := &m.Recipe.Hosts[i]; m.number[h.Number] == on {
+			s := own(h)
+			if !s.Own {
+				s = &h.TCP
+			}
+			return strings.HasPrefix(s.Congestion, "bbr")
+		}
+	}
+	return false
 }
 
 // strike has a misfortune happen, and end.

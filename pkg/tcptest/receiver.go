@@ -108,7 +108,7 @@ func (e *end) take(w *watcher, f *Frame) {
 	if g.Flags&tcp.ACK == 0 || e.peer.knows != e.life || e.gone {
 		return
 	}
-	e.pays(g)
+	w.pays(e, g)
 	e.own.told = seq.Max(e.own.told, g.Ack)
 	if must && e.iss.Add(1).Less(g.Ack) { // before, the accept queue may be full
 		e.own.next = seq.Max(e.own.next, g.Ack)

@@ -16,6 +16,7 @@ import (
 //   - twice what an acknowledgment reports as delivered, which is slow start after a time-out that was for nothing;
 //   - two segments for each that comes from the peer: what conservation of packets allows for duplicate ACKs, and a tail
 //     loss probe;
+//   - with BBR, all that is outstanding for each acknowledgment of something new, for it may be lost once more;
 //   - a segment for each time-out that there is time for while nothing comes, each twice as long as the one before
 //     (RFC 6298 (5.5)).
 //
@@ -60,7 +61,7 @@ func (w *watcher) sends(f *Frame, e *end) {
 func (e *end) timeout() int64 { return int64(e.host.opt.MTU) }
 
 // pays is for a segment of the peer's: a reason to send.
-func (e *end) pays(g *tcp.Segment) {
+func (w *watcher) pays(e *end, g *tcp.Segment) {
 	d, now := &e.own.pacing, e.host.now()
 	d.reason += 2*int64(e.host.opt.MTU) + int64(timeouts(now.Sub(d.since)))*e.timeout()
 	d.since = now
@@ -71,6 +72,9 @@ func (e *end) pays(g *tcp.Segment) {
 		}
 	}
 	d.reason += 2 * int64(news)
+	if u := w.world.users[e.flow]; u != nil && u.ownsWindow && news > 0 {
+		d.reason += 2 * int64(e.max.Sub(e.own.told)) // with headers
+	}
 }
 
 // tooBig is for a router's word that a packet was.

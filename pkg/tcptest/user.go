@@ -32,6 +32,8 @@ type User struct {
 	heard func(tcp.Events) // is told, too; nil: nobody
 	out   pattern
 	in    pattern
+	// ownsWindow: the algorithm sends what it takes for lost without waiting for more than one acknowledgment.
+	ownsWindow bool
 	// records are the ends of those that the connection knows of, as places in the stream.
 	records []uint64
 }
