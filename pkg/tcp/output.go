@@ -127,7 +127,7 @@ func (c *Conn) outText(x *Env, now mono.Time, o *Out) bool {
 		c.restart(x, now)
 	}
 	if n, fin := c.sendable(x, now); c.lostAndDue(x) || n > 0 || fin {
-		if c.paced(now) {
+		if c.paced(x, now) {
 			return false
 		}
 		if c.resend(x, now, o) {
@@ -204,6 +204,7 @@ func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin boo
 // sendProbe sends what the window takes, however little, for it has been so too long (section 3.8.6.2.1); into a
 // closed window one octet (MUST-36), or the FIN. It reports false when there is nothing to probe with any more.
 func (c *Conn) sendProbe(x *Env, now mono.Time, o *Out) bool {
+	c.applicationLimited(c.pipe(x)) // it is the peer's window that makes the rate so small
 	most := min(max(1, c.snd.wnd), uint32(c.snd.mss))
 	c.snd.push = c.snd.end // it has waited long enough
 	if out := c.outstanding(); out > 0 {

@@ -36,9 +36,10 @@ func (c *Conn) windowRate() uint64 {
 	return uint64(c.cw.Cwnd) * uint64(mono.Second) / 100 * percent / uint64(max(1, min(c.rtt.srtt, slowest)))
 }
 
-// paced reports that text must wait, and starts the timer for it.
-func (c *Conn) paced(now mono.Time) bool {
-	if c.pace <= now || c.pacingRate() == 0 {
+// paced reports that text must wait, and starts the timer for it. It waits no longer than for a loss: what was spent at a rate
+// that was wrong is forgotten.
+func (c *Conn) paced(x *Env, now mono.Time) bool {
+	if c.pace = min(c.pace, now.Add(c.rto(x))); c.pace <= now || c.pacingRate() == 0 {
 		return false
 	}
 	c.timer[timerPace] = c.pace
