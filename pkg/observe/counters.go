@@ -31,7 +31,7 @@ type Counters struct {
 	Pings             uint64 `json:"pings"`              // answered
 	Challenges        uint64 `json:"challenges"`         // ACKs that no text asked for (RFC 5961)
 	ChallengesLimited uint64 `json:"challenges_limited"` // those that a limit has kept back
-	SACKIgnored       uint64 `json:"sack_ignored"`       // blocks for which there was no room
+	SACKIgnored       uint64 `json:"sack_ignored"`       // blocks without a whole segment, or for which there was no room
 	Impossible        uint64 `json:"impossible"`         // events that the state machine has no cell for: bugs
 	NoMemory          uint64 `json:"no_memory"`
 

@@ -62,7 +62,7 @@ type Counters struct {
 	ICMPErrors, ICMPLimited                uint64 // ICMP errors sent, and not sent for there were too many
 	Pings                                  uint64 // answered
 	Challenges, ChallengesLimited          uint64 // ACKs that no text asked for (RFC 5961), and those that a limit has kept back
-	SACKIgnored                            uint64 // blocks for which the scoreboard had no room
+	SACKIgnored                            uint64 // blocks without a whole segment, or for which the scoreboard had no room
 	Lists                                  int    // bytes of scoreboards and of lists of text out of order, now
 	FragmentBytes                          int    // bytes of incomplete datagrams, now
 	MemoryAborted, Reneged                 uint64 // connections ended, and text out of order forgotten, for want of memory

@@ -294,7 +294,7 @@ type Errors struct {
 // Count is what outsiders have brought about, over all connections.
 type Count struct {
 	Challenges, ChallengesLimited uint64 // ACKs that no text asked for, and those that a limit has kept back (RFC 5961)
-	SACKIgnored                   uint64 // blocks for which the scoreboard had no room
+	SACKIgnored                   uint64 // blocks without a whole segment, or for which the scoreboard had no room
 }
 
 // Settings are those that the connection shares with others.

@@ -83,7 +83,7 @@ func (c *Conn) earlyText(x *Env, now mono.Time, o *Out) {
 	s := span{end: c.snd.nxt.Add(n)}
 	c.stamp(now, &s, 0, n)
 	f := x.Memory.flightOf(&c.snd.flight)
-	f.push(c.snd.una, s)
+	f.push(c.snd.una, s, uint32(c.snd.mss))
 	x.Memory.weigh(f)
 	o.Body[0], o.Body[1] = x.Memory.ring(c.snd.ring).slices(c.snd.nxt, int(n))
 	c.snd.nxt = s.end

@@ -8,7 +8,7 @@ import (
 // flight is the scoreboard: what lies between SND.UNA and SND.NXT, as spans in the order of their sequence numbers
 // (RFC 6675 section 3, with the times that RFC 8985 wants). What was sent in one turn is one span until an
 // acknowledgment tells its parts apart, so that the list grows with the turns and the losses in flight, and not with
-// the window.
+// the window. Only the last segment of a span may be short: so the borders of the others are known.
 type flight struct {
 	spans  []span
 	head   int // spans[:head] are acknowledged
@@ -56,10 +56,12 @@ func (f *flight) start(una seq.Num, i int) seq.Num {
 	return f.live()[i-1].end
 }
 
-// push appends what has just been sent for the first time.
-func (f *flight) push(una seq.Num, s span) {
-	if n := len(f.spans); n > f.head {
-		if last := &f.spans[n-1]; last.at == s.at && last.fate == flying && !last.again && last.appLimited == s.appLimited && !last.probe && !s.probe {
+// push appends what has just been sent for the first time, in segments of mss bytes.
+func (f *flight) push(una seq.Num, s span, mss uint32) {
+	if n := len(f.live()); n > 0 {
+		last := &f.live()[n-1]
+		if last.at == s.at && last.fate == flying && !last.again && last.appLimited == s.appLimited && !last.probe && !s.probe &&
+			last.end.Sub(f.start(una, n-1))%mss == 0 {
 			last.end, last.flight = s.end, s.flight
 			return
 		}

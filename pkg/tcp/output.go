@@ -184,7 +184,7 @@ func (c *Conn) sendSpan(x *Env, now mono.Time, o *Out, s span, n uint32, fin boo
 	c.stamp(now, &s, c.pipe(x), s.end.Sub(at))
 	f := x.Memory.flightOf(&c.snd.flight)
 	x.Memory.makeRoom(f)
-	f.push(c.snd.una, s)
+	f.push(c.snd.una, s, uint32(c.snd.mss))
 	x.Memory.weigh(f)
 	if n%uint32(c.snd.mss) != 0 {
 		c.snd.small = at.Add(n)

@@ -124,6 +124,10 @@ func (c *Conn) takeSACK(x *Env, now mono.Time, g *Segment, prior seq.Num, a *ack
 			continue // nothing of ours; From half the ring away passes each of the other comparisons
 		}
 		f := &x.Memory.flights[c.snd.flight]
+		if b = f.whole(c.snd.una, b, uint32(c.snd.mss)); !b.From.Less(b.To) {
+			x.Count.SACKIgnored++
+			continue
+		}
 		if i := f.index(c.snd.una, b.From); f.live()[i].fate == sacked && b.To.LessEq(f.live()[i].end) {
 			continue
 		}
@@ -134,6 +138,19 @@ func (c *Conn) takeSACK(x *Env, now mono.Time, g *Segment, prior seq.Num, a *ack
 		c.selected(f, now, g, b, a)
 		x.Memory.weigh(f)
 	}
+}
+
+// whole is what a block within the flight covers of segments of mss bytes that it covers whole, as with Linux: no receiver
+// has a part of a segment, but one who wants our list of spans to grow.
+func (f *flight) whole(una seq.Num, b Block, mss uint32) Block {
+	i, j := f.index(una, b.From), f.index(una, b.To-1)
+	if part := b.From.Sub(f.start(una, i)) % mss; part > 0 {
+		b.From = seq.Min(b.From.Add(mss-part), f.live()[i].end)
+	}
+	if b.To != f.live()[j].end {
+		b.To -= seq.Num(b.To.Sub(f.start(una, j)) % mss)
+	}
+	return b
 }
 
 // selected marks what a block covers.
