@@ -12,12 +12,12 @@ const (
 	firstChar  = ' '
 	chars      = 95
 	cycle      = chars * lineLength
-	copies     = 32
+	copies     = 1 + (tcp.MaxRepeat+cycle-1)/cycle
 )
 
 var pattern = makePattern()
 
-// makePattern holds the cycle many times over, so that a large piece can be copied from anywhere in it.
+// makePattern holds the cycle as often as it takes for a superframe to begin anywhere in the first.
 func makePattern() []byte {
 	b := make([]byte, 0, copies*cycle)
 	for line := range copies * chars {
@@ -44,10 +44,7 @@ func (Chargen) Ready(c stack.Conn, e tcp.Events) {
 		c.Close()
 		return
 	}
-	for c.Space() > 0 {
-		if c.Write(pattern[c.Written()%cycle:]) == 0 {
-			return
-		}
+	if e&tcp.Opened != 0 {
+		c.Repeat(pattern, cycle)
 	}
-	c.Write(pattern[:1]) // refused: so that Writable follows
 }

@@ -112,6 +112,11 @@ func (c Conn) WriteMore(p []byte) int {
 	return c.wrote(rec, p, rec.tcp.WriteMore(&c.shard.env, p))
 }
 
+// Repeat is tcp.Conn.Repeat.
+func (c Conn) Repeat(text []byte, cycle int) bool {
+	return c.enter().tcp.Repeat(&c.shard.env, text, cycle)
+}
+
 // wrote notes a writer who has found no memory for any of p.
 func (c Conn) wrote(rec *record, p []byte, n int) int {
 	if n == 0 && len(p) > 0 && rec.tcp.Thirsty() {

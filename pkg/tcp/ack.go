@@ -165,6 +165,7 @@ func (c *Conn) progress(x *Env, now mono.Time) {
 	}
 	c.forgetMarks(x)
 	c.tuneSend(x)
+	c.refill(x)
 	if c.is(factStarved) && c.Space() >= int(c.snd.buf)/3 {
 		c.unset(factStarved)
 		c.signal(Writable)

@@ -46,7 +46,8 @@ func (c *Conn) GiveWay(x *Env, now mono.Time) (reneged, ended bool) {
 		c.renege(x)
 		return true, false
 	}
-	if c.snd.ring == 0 || c.timer[timerRetransmit] == 0 || sent >= uint32(len(x.Memory.ring(c.snd.ring).buf)/16) {
+	held := uint32(x.Memory.ring(c.snd.ring).owned())
+	if held == 0 || c.timer[timerRetransmit] == 0 || sent >= held/16 {
 		return false, false
 	}
 	c.signal(TimedOut)

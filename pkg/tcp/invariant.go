@@ -21,7 +21,7 @@ func (c *Conn) Check(x *Env) error {
 
 // Held is the bytes of rings that the connection has attached.
 func (c *Conn) Held(x *Env) int {
-	return len(x.Memory.ring(c.snd.ring).buf) + len(x.Memory.ring(c.rcv.ring).buf)
+	return x.Memory.ring(c.snd.ring).owned() + x.Memory.ring(c.rcv.ring).owned()
 }
 
 // checkState compares the state with the facts.
@@ -55,8 +55,8 @@ func (c *Conn) checkSend(x *Env) error {
 	case c.is(factReleased) || s.end.LessEq(c.firstText()):
 		return nil
 	}
-	if n := s.end.Sub(c.firstText()); s.ring == 0 || uint32(len(x.Memory.ring(s.ring).buf)) < n {
-		return fmt.Errorf("%d bytes are queued in a ring of %d", n, len(x.Memory.ring(s.ring).buf))
+	if n := s.end.Sub(c.firstText()); s.ring == 0 || uint32(x.Memory.ring(s.ring).room()) < n {
+		return fmt.Errorf("%d bytes are queued in a ring of %d", n, x.Memory.ring(s.ring).room())
 	}
 	return nil
 }

@@ -45,10 +45,33 @@ const (
 type ring struct {
 	buf    []byte
 	shared bool // another goroutine may look at buf: never to be used again
+
+	// Of text that repeats (Repeat), which lies in buf once and is nobody's memory: not 0, and where it begins.
+	cycle  uint32
+	origin seq.Num
+}
+
+// owned is how many bytes of memory the ring takes, and room how many of a stream it holds.
+func (r *ring) owned() int {
+	if r.cycle != 0 {
+		return 0
+	}
+	return len(r.buf)
+}
+
+func (r *ring) room() int {
+	if r.cycle != 0 {
+		return 1 << maxRingLog
+	}
+	return len(r.buf)
 }
 
 // slices returns where the n bytes from s lie: two pieces, where the ring wraps.
 func (r *ring) slices(s seq.Num, n int) (a, b []byte) {
+	if r.cycle != 0 {
+		i := int(s.Sub(r.origin) % r.cycle)
+		return r.buf[i : i+n : i+n], nil
+	}
 	i := int(uint32(s) & uint32(len(r.buf)-1))
 	if i+n <= len(r.buf) {
 		return r.buf[i : i+n : i+n], nil
@@ -163,7 +186,7 @@ func (m *Memory) take(log int) []byte {
 }
 
 func (m *Memory) give(r ring) {
-	m.InUse -= len(r.buf)
+	m.InUse -= r.owned()
 	if r.shared || m.spareBytes+len(r.buf) > maxSpare {
 		return
 	}

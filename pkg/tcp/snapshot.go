@@ -15,7 +15,7 @@ const snapshotVersion = 1
 
 var errSnapshot = errors.New("tcp: not an encoded connection")
 
-// Encode appends the connection to b: its record, the text in its rings and the list of what is out of order. A
+// Encode appends the connection, if it does not Repeat, to b: its record, the text in its rings and the list of what is out of order. A
 // half-open or a TIME-WAIT is encoded as the connection that it unpacks to. No text may wait for Store. Rings that
 // another goroutine looks at are copied: who decodes has them for himself.
 func (c *Conn) Encode(x *Env, b []byte) []byte {

@@ -18,11 +18,14 @@ const nearMax = 1 << 20
 
 // most is how far a buffer may grow that is configured to grow to limit.
 func (c *Conn) most(limit int) uint32 {
-	if c.rtt.srtt < paceFrom {
+	if c.near() {
 		limit = min(limit, nearMax)
 	}
 	return uint32(limit)
 }
+
+// near reports that the way is short: what takes long there is no distance, but a queue, or a processor that is busy.
+func (c *Conn) near() bool { return c.rtt.min < paceFrom }
 
 // roomToGrow reports that buffers may become larger: less than half of the memory is in use.
 func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse < x.Memory.Limit/2 }
@@ -30,12 +33,16 @@ func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse <
 // tuneSend lets the send buffer hold three times what may be in flight, so that an acknowledgment always finds text to
 // send: in recovery it holds what was sent beyond a hole, too. A buffer that is too small keeps cwnd from being used.
 func (c *Conn) tuneSend(x *Env) {
-	most := c.most(c.Settings(x).SendBufferMax)
-	held := c.is(factLimited) || c.is(factStarved) && c.rtt.srtt >= paceFrom // over a short way a small buffer is no loss
+	most := uint32(c.Settings(x).SendBufferMax)
+	held := c.is(factLimited) || c.is(factStarved) && !c.near() // over a short way a small buffer is no loss
 	if c.is(factSendFixed) || c.snd.buf >= most || !held || !x.roomToGrow() {
 		return
 	}
-	c.snd.buf = max(c.snd.buf, min(most, 3*min(c.cw.Cwnd, 1<<30)))
+	want := 3 * uint64(c.cw.Cwnd)
+	if c.near() {
+		want = want * uint64(c.rtt.min) / uint64(max(c.rtt.srtt, 1))
+	}
+	c.snd.buf = max(c.snd.buf, uint32(min(uint64(most), want)))
 }
 
 // tuneReceive is dynamic right-sizing (Fisk and Feng, 2001; Linux's tcp_rcv_space_adjust): the window is to be twice
