@@ -271,9 +271,9 @@ func (c *Conn) timedOut(x *Env, now mono.Time) {
 		c.Settings(x).Congestion.Timeout(&c.cw, now, c.outstanding())
 	} else {
 		c.unset(factForward)
-		if !c.cw.Owns {
-			c.cw.Cwnd = min(c.cw.Cwnd, c.cw.MSS) // at each time-out, though only the first halves ssthresh (RFC 5681 section 3.1)
-		}
+		// At each time-out, though only the first halves ssthresh (RFC 5681 section 3.1). An algorithm that owns its window owns
+		// it on ACKs: BBR's four segments are not for a silence.
+		c.cw.Cwnd = min(c.cw.Cwnd, c.cw.MSS)
 	}
 	c.snd.recover = c.snd.nxt
 	c.set(factLoss)
