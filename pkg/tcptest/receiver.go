@@ -90,9 +90,6 @@ func (r *received) question(g *tcp.Segment) {
 		r.asked = slices.Delete(r.asked, 0, mostAsked/2)
 	}
 	r.asked = append(r.asked, a)
-	if !a.ack && g.Flags&tcp.SYN != 0 && len(g.Text) > 0 {
-		r.asked = append(r.asked, ask{false, g.Seq + 1}) // one that waited for a verdict, and whose text is forgotten
-	}
 }
 
 // take notes a segment of the peer's present incarnation.
