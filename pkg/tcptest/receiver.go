@@ -105,6 +105,9 @@ func (e *end) take(w *watcher, f *Frame) {
 	if g.Flags&tcp.ACK == 0 || e.peer.knows != e.life || e.gone {
 		return
 	}
+	if e.max.Less(g.Ack) {
+		return // of what was sent before a cookie has opened the connection again: SEG.ACK > SND.NXT is dropped (section 3.10.7.4, fifth)
+	}
 	w.pays(e, g)
 	e.own.told = seq.Max(e.own.told, g.Ack)
 	if must && e.iss.Add(1).Less(g.Ack) { // before, the accept queue may be full

@@ -101,7 +101,10 @@ func (w *watcher) sent(f *Frame) {
 		w.reset(f, e)
 	}
 	if g.Flags&tcp.RST != 0 || e.life == 0 || e.knows != e.peer.life && g.Flags&tcp.ACK != 0 {
-		return // of no connection, or of one that has made room for another
+		if g.Flags&tcp.RST == 0 && e.life > 0 && g.Seq.LessEq(e.max) {
+			e.reach(g)
+		}
+		return // of no connection, or of one that has made room for another, and does not know it yet
 	}
 	if strict {
 		w.sends(f, e)
@@ -188,6 +191,11 @@ func (w *watcher) stream(f *Frame, e *end) {
 	if n > 0 && !w.world.Blind {
 		w.content(f, e)
 	}
+	e.reach(g)
+}
+
+// reach notes how far the stream has been sent.
+func (e *end) reach(g *tcp.Segment) {
 	e.max = seq.Max(e.max, g.End())
 	e.far = e.far || e.max.Sub(e.iss) > 1<<30
 	e.fin = e.fin || g.Flags&tcp.FIN != 0
