@@ -16,7 +16,10 @@ import (
 //   - twice what an acknowledgment reports as delivered, which is slow start after a time-out that was for nothing;
 //   - two segments for each that comes from the peer: what conservation of packets allows for duplicate ACKs, and a tail
 //     loss probe;
-//   - with BBR, all that is outstanding for each acknowledgment of something new, for it may be lost once more;
+//   - with BBR, all that is outstanding for each acknowledgment of something new: losses take nothing from its window beyond the
+//     first round, and never more than leaves four segments (BBRSetCwnd of draft-ietf-ccwg-bbr), so that what the acknowledgment
+//     shows lost once more may all go at once. In a silence it has no more than others: a segment for each time-out
+//     (BBROnEnterRTO);
 //   - a segment for each time-out that there is time for while nothing comes, each twice as long as the one before
 //     (RFC 6298 (5.5)).
 //
