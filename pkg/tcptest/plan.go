@@ -157,9 +157,9 @@ func (p *plan) setOption(c stack.Conn, r *CallRecipe) {
 	case callQuickAck:
 		c.SetQuickAck(r.N != 0)
 	case callSendBuffer:
-		c.SetBuffers(int(r.N), 0)
+		c.SetBuffers(atLeast(int(r.N), leastSend), 0)
 	case callRecvBuffer:
-		c.SetBuffers(0, int(r.N))
+		c.SetBuffers(0, atLeast(int(r.N), leastReceive))
 	case callKeepAlive:
 		c.SetKeepAlive(r.For, 5*mono.Second, 5)
 	case callUserTimeout:
