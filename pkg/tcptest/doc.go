@@ -20,5 +20,5 @@
 //
 //	go test ./pkg/tcptest -run World -world FILE
 //
-// plays it again, and prints the transcript.
+// plays it again, and prints the transcript. Small worlds that have failed once stand in testdata/worlds, and are run each time.
 package tcptest

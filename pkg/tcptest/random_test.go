@@ -4,8 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,19 +120,41 @@ func explain(n uint64, r *Random) string {
 
 // replay runs the world of a recipe.
 func replay(t *testing.T) {
-	text, err := os.ReadFile(*recipe)
+	m := play(t, *recipe, Options{Verbose: true})
+	t.Log("\n", m.Log)
+	if m.err != nil {
+		t.Error(m.err)
+	}
+}
+
+// play runs the world of the recipe in a file to its end.
+func play(t *testing.T, name string, o Options) *Random {
+	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := ParseRecipe(string(text))
 	if err != nil {
-		t.Fatalf("%s: %v", *recipe, err)
+		t.Fatalf("%s: %v", name, err)
 	}
-	m := r.Build(Options{Verbose: true})
-	err = m.Finish()
-	t.Log("\n", m.Log)
-	if err != nil {
-		t.Error(err)
+	m := r.Build(o)
+	m.Finish()
+	return m
+}
+
+// TestOldWorlds runs worlds in which once something was wrong, in the stack or in the rules that judge it, as small as they
+// could be made.
+func TestOldWorlds(t *testing.T) {
+	files, _ := filepath.Glob("testdata/worlds/*.txt")
+	if len(files) == 0 {
+		t.Fatal("there are none")
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			if m := play(t, name, Options{}); m.err != nil {
+				t.Errorf("%v\n%v", m.err, play(t, name, Options{Verbose: true}).Log)
+			}
+		})
 	}
 }
 
