@@ -6,7 +6,6 @@ package attack
 
 import (
 	"flag"
-	"fmt"
 	"net/netip"
 	"os"
 	"testing"
@@ -41,25 +40,7 @@ var (
 // tcpd is the daemon under test.
 var tcpd string
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-// run builds the daemon once.
-func run(m *testing.M) int {
-	if os.Getuid() != 0 {
-		return m.Run()
-	}
-	binary, remove, err := space.Build()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer remove()
-	tcpd = binary
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(space.RunWithDaemon(m, &tcpd)) }
 
 // packets is how many packets an attack has.
 func packets(n int) int {

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"testing"
 
@@ -22,25 +21,7 @@ const patience = space.Patience
 // tcpd is the daemon under test.
 var tcpd string
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-// run builds the daemon once.
-func run(m *testing.M) int {
-	if os.Getuid() != 0 {
-		return m.Run()
-	}
-	binary, remove, err := space.Build()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer remove()
-	tcpd = binary
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(space.RunWithDaemon(m, &tcpd)) }
 
 // A short name for what nearly every test begins with.
 var need = space.Need

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -17,9 +18,25 @@ import (
 // run never comes near it.
 const Patience = 20 * time.Second
 
-// Build builds the daemon, for the race detector if the test is, and returns where it lies and what removes it again.
+// RunWithDaemon builds the daemon once, sets tcpd to where it lies, and runs a package's tests: what TestMain does. Without
+// root the tests skip themselves, and there is nothing to build.
+func RunWithDaemon(m *testing.M, tcpd *string) int {
+	if os.Getuid() != 0 {
+		return m.Run()
+	}
+	binary, remove, err := makeDaemon()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer remove()
+	*tcpd = binary
+	return m.Run()
+}
+
+// makeDaemon builds the daemon, for the race detector if the test is, and returns where it lies and what removes it again.
 // TCPD_BIN names one that is built already.
-func Build() (binary string, remove func(), err error) {
+func makeDaemon() (binary string, remove func(), err error) {
 	if binary = os.Getenv("TCPD_BIN"); binary != "" {
 		return binary, func() {}, nil
 	}
