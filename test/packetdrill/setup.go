@@ -11,7 +11,7 @@ import (
 
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
-	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
+	"github.com/tcpd-project/tcpd/pkg/tcptest/bsd"
 )
 
 // setup is what the stack is made of.
@@ -27,9 +27,7 @@ type setup struct {
 
 // parseFlags reads --so_flags.
 func parseFlags(flags string) (setup, error) {
-	s := setup{tcp: tcp.Defaults(), local: netip.AddrFrom4([4]byte{192, 168, 0, 1}), mtu: 1500, given: map[string]bool{}}
-	s.tcp.Unpaced = true // as Linux without the qdisc fq
-	s.tcp.Congestion = unlimited{s.tcp.Congestion}
+	s := setup{tcp: bsd.LinuxSettings(), local: netip.AddrFrom4([4]byte{192, 168, 0, 1}), mtu: 1500, given: map[string]bool{}}
 	for f := range strings.SplitSeq(flags, ",") {
 		if f == "" {
 			continue
@@ -71,22 +69,12 @@ func (s *setup) flag(name, value string) (err error) {
 }
 
 func (s *setup) congestion(name string) error {
-	a, ok := cc.ByName(name)
+	a, ok := bsd.LinuxCongestion(name)
 	if !ok {
 		return fmt.Errorf("no such algorithm")
 	}
-	s.tcp.Congestion = unlimited{a}
+	s.tcp.Congestion = a
 	return nil
-}
-
-// unlimited is an algorithm whose slow start counts all that one acknowledgment tells of, though nothing paces: as in
-// Linux, where RFC 9406 section 4.3 has a limit (L).
-type unlimited struct{ cc.Algorithm }
-
-// Ack is cc.Algorithm's.
-func (u unlimited) Ack(w *cc.Window, now mono.Time, a *cc.Ack) {
-	a.Unpaced = false
-	u.Algorithm.Ack(w, now, a)
 }
 
 // readNamespace takes from the sysctls of the namespace what no flag has said. What is not there stays as it is.

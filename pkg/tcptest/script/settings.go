@@ -8,7 +8,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
-	"github.com/tcpd-project/tcpd/pkg/tcp/cc"
+	"github.com/tcpd-project/tcpd/pkg/tcptest/bsd"
 )
 
 // settings are what a script's commands set.
@@ -28,20 +28,7 @@ const (
 )
 
 func newSettings() *settings {
-	s := &settings{tcp: tcp.Defaults(), fastOpen: fastOpenClient}
-	s.tcp.Unpaced = true // Linux paces only over a queue that does it (tc-fq), which no script's device has
-	s.tcp.Congestion = unlimited{s.tcp.Congestion}
-	return s
-}
-
-// unlimited is an algorithm whose slow start counts all that one acknowledgment tells of, as in Linux, though nothing
-// paces: there RFC 9406 section 4.3 has a limit (L).
-type unlimited struct{ cc.Algorithm }
-
-// Ack is cc.Algorithm's.
-func (u unlimited) Ack(w *cc.Window, now mono.Time, a *cc.Ack) {
-	a.Unpaced = false
-	u.Algorithm.Ack(w, now, a)
+	return &settings{tcp: bsd.LinuxSettings(), fastOpen: fastOpenClient}
 }
 
 // sysctl sets one of net.ipv4's settings. It reports false for one that the stack does not have, or not so.
@@ -91,9 +78,9 @@ var sysctls = map[string]func(s *settings, v []string) bool{
 		})
 	},
 	"tcp_congestion_control": func(s *settings, v []string) bool {
-		a, ok := cc.ByName(v[0])
+		a, ok := bsd.LinuxCongestion(v[0])
 		if ok {
-			s.tcp.Congestion = unlimited{a}
+			s.tcp.Congestion = a
 		}
 		return ok
 	},
