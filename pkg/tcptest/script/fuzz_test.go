@@ -23,8 +23,9 @@ func scripts(t testing.TB) (list []string) {
 	return list
 }
 
-// FuzzParse: no text makes the parser panic, and what it has read it prints so that it reads the same again.
-func FuzzParse(f *testing.F) {
+// addScripts begins with the texts of the scripts.
+func addScripts(f *testing.F) {
+	f.Helper()
 	for _, file := range scripts(f) {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -32,6 +33,11 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(string(text))
 	}
+}
+
+// FuzzParse: no text makes the parser panic, and what it has read it prints so that it reads the same again.
+func FuzzParse(f *testing.F) {
+	addScripts(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse("f", text, nil)
 		if err != nil {
@@ -50,13 +56,7 @@ func FuzzParse(f *testing.F) {
 
 // FuzzRun: no script makes the runner, or the stack beneath it, panic.
 func FuzzRun(f *testing.F) {
-	for _, file := range scripts(f) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(string(text))
-	}
+	addScripts(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse("f", text, nil)
 		if err != nil || len(text) > 4096 {
