@@ -233,12 +233,12 @@ var openings = []Play{
 // sizes are bytes, about what segments and buffers take.
 var sizes = []int{0, 1, 1447, 1448, 1449, 65_535, 65_536, 65_537, 1 << 20, 4 << 20}
 
-// endings is one play for each way to end a connection, each size, and each way to begin it.
-func endings() (list []Play) {
+// endings is one play for each way to end a connection that was begun like this.
+func endings(begin func(*scene)) (list []Play) {
 	for _, p := range ends {
 		act := p.act
 		p.act = func(s *scene) {
-			if s.meet(); s.isOpen() {
+			if begin(s); s.isOpen() {
 				act(s)
 			}
 		}
@@ -252,15 +252,9 @@ const crossing = "both open at once: "
 
 // crossings are ends of connections that both ends have opened.
 func crossings() (list []Play) {
-	for _, p := range ends {
-		act := p.act
+	for _, p := range endings((*scene).cross) {
 		p.Name = crossing + p.Name
 		p.Crossing = true
-		p.act = func(s *scene) {
-			if s.cross(); s.isOpen() {
-				act(s)
-			}
-		}
 		list = append(list, p)
 	}
 	return list
@@ -326,5 +320,5 @@ func All() (list []Play) {
 			list = append(list, p)
 		}
 	}
-	return append(slices.Concat(endings(), transfers(), cuts()), list...)
+	return append(slices.Concat(endings((*scene).meet), transfers(), cuts()), list...)
 }
