@@ -129,9 +129,18 @@ func (t *Tun) address(l netlink.Link, cfg *Config, found *existing) error {
 
 // routes adds the routes of cfg that the device does not have.
 func (t *Tun) routes(l netlink.Link, cfg *Config, found *existing) error {
+	added, err := t.addRoutes(l, cfg)
+	for _, r := range added {
+		t.onClose(found, func() { _ = t.netlink.RouteDel(r) })
+	}
+	return err
+}
+
+// addRoutes adds the routes of cfg that the device does not have, and returns them.
+func (t *Tun) addRoutes(l netlink.Link, cfg *Config) (added []*netlink.Route, err error) {
 	has, err := dump(func() ([]netlink.Route, error) { return t.netlink.RouteList(l, netlink.FAMILY_V4) })
 	if err != nil {
-		return fmt.Errorf("tun: list routes of %s: %w", t.name, err)
+		return nil, fmt.Errorf("tun: list routes of %s: %w", t.name, err)
 	}
 	there := map[netip.Prefix]bool{}
 	for _, r := range has {
@@ -139,9 +148,8 @@ func (t *Tun) routes(l netlink.Link, cfg *Config, found *existing) error {
 			there[prefix(r.Dst)] = true
 		}
 	}
-	for _, p := range cfg.Routes {
-		p = p.Masked()
-		if there[p] || cfg.Host.IsValid() && p.Bits() >= cfg.Host.Bits() && cfg.Host.Contains(p.Addr()) {
+	for _, p := range farRoutes(cfg) {
+		if there[p] {
 			continue
 		}
 		r := &netlink.Route{LinkIndex: t.index, Dst: ipNet(p), Scope: netlink.SCOPE_LINK}
@@ -149,12 +157,22 @@ func (t *Tun) routes(l netlink.Link, cfg *Config, found *existing) error {
 			r.Src = cfg.Host.Addr().AsSlice()
 		}
 		if err := t.netlink.RouteAdd(r); err != nil {
-			return configureError(fmt.Sprintf("route %s to %s", p, t.name), err)
+			return added, configureError(fmt.Sprintf("route %s to %s", p, t.name), err)
 		}
 		there[p] = true
-		t.onClose(found, func() { _ = t.netlink.RouteDel(r) })
+		added = append(added, r)
 	}
-	return nil
+	return added, nil
+}
+
+// farRoutes are the routes of cfg that the device does not have by the network of its address.
+func farRoutes(cfg *Config) (list []netip.Prefix) {
+	for _, p := range cfg.Routes {
+		if p = p.Masked(); !cfg.Host.IsValid() || p.Bits() < cfg.Host.Bits() || !cfg.Host.Contains(p.Addr()) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // onClose remembers how to take back what was added to a device that stays.

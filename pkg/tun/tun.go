@@ -43,7 +43,8 @@ type Config struct {
 	Offload Offload
 	// TxQueueLen is how many packets the kernel queues for each queue; 0 is 1000.
 	TxQueueLen int
-	// Warn is told what is not as it should be but can be lived with; nil is silence.
+	// Warn is told what is not as it should be but can be lived with, in the course of Open, and until Close by a goroutine
+	// of the device's own; nil is silence.
 	Warn func(string)
 }
 
@@ -104,6 +105,7 @@ type Tun struct {
 	vnet      bool
 	netlink   *netlink.Handle // of the namespace the device was opened in
 	undo      []func()        // takes back what was added to a device that stays
+	unwatch   func()          // ends what watch has begun; may be nil
 	malformed atomic.Uint64
 	close     sync.Once
 }
@@ -148,6 +150,9 @@ func open(cfg *Config, vnet bool) (_ *Tun, err error) {
 		return nil, err
 	}
 	if err := t.configure(cfg, found); err != nil {
+		return nil, err
+	}
+	if err := t.watch(cfg); err != nil {
 		return nil, err
 	}
 	if a.vnet {
@@ -208,6 +213,9 @@ func (t *Tun) Drops() (uint64, error) {
 // added to it is taken back.
 func (t *Tun) Close() error {
 	t.close.Do(func() {
+		if t.unwatch != nil {
+			t.unwatch()
+		}
 		for _, d := range t.devices {
 			_ = d.Close()
 		}

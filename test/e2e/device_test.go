@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,5 +115,35 @@ func stop(t *testing.T, d *daemon, sig syscall.Signal) {
 	t.Helper()
 	if err := d.Cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestDeviceDownAndUp: somebody sets the device down, and up again. The kernel forgets the way to an address outside the
+// device's network; the daemon shows it again and says so, and its clients go on.
+func TestDeviceDownAndUp(t *testing.T) {
+	need(t, "ip")
+	t.Parallel()
+	const far = "192.0.2.1"
+	s := newSpace(t)
+	d := startDaemon(t, s, "--addr", far)
+	dial := func() *net.TCPConn {
+		c := must[*net.TCPConn](t)(s.Dial(net.Dialer{}, net.JoinHostPort(far, strconv.Itoa(echoPort))))
+		t.Cleanup(func() { c.Close() })
+		setDeadline(t, c, patience)
+		return c
+	}
+	c := dial()
+	s.Command("ip", "link", "set", device, "down")
+	if out := s.Command("ip", "route", "show", "dev", device); out != "" {
+		t.Fatalf("while it is down: %s", out)
+	}
+	s.Command("ip", "link", "set", device, "up")
+	if _, err := d.log.Wait(func(l line) bool { return l.Level == "warn" && strings.Contains(l.Msg, far) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*net.TCPConn{c, dial()} {
+		if err := space.RoundTrip(c, payload(1, 100_000)); err != nil {
+			t.Error(err)
+		}
 	}
 }
