@@ -67,7 +67,9 @@ func (c *Conn) retransmit(x *Env, now mono.Time) {
 		c.fire(x, now, fsm.GaveUp)
 		return
 	}
-	c.backoff = min(c.backoff+1, 30)
+	if c.snd.wnd == 0 || c.snd.una != c.snd.nxt || !c.is(factSynAcked) { // what was held back though it might go was not lost
+		c.backoff = min(c.backoff+1, 30)
+	}
 	if c.retries == c.Settings(x).Retries1 {
 		c.signal(Troubled)
 	}
@@ -140,6 +142,10 @@ func (c *Conn) patience(x *Env) uint8 {
 	return s.Retries2
 }
 
+// overrideTimeout is the longest that silly window avoidance, Nagle or a cork hold back what the window takes while nothing is
+// outstanding (section 3.8.6.2.1: 0.1 to 1.0 seconds).
+const overrideTimeout = mono.Second
+
 // armProbe starts the probe timer when text or the FIN waits, nothing is outstanding, and so no acknowledgment will
 // set it free (section 3.8.6.1).
 func (c *Conn) armProbe(x *Env, now mono.Time) {
@@ -147,6 +153,9 @@ func (c *Conn) armProbe(x *Env, now mono.Time) {
 	if waiting && c.snd.nxt == c.snd.una && c.timer[timerRetransmit] == 0 {
 		c.retries, c.stalled = 0, now
 		c.armRetransmit(x, now)
+		if c.snd.wnd != 0 {
+			c.timer[timerRetransmit] = min(c.timer[timerRetransmit], now.Add(overrideTimeout))
+		}
 	}
 }
 
