@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -61,16 +62,62 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func BenchmarkTableFind(b *testing.B) {
-	const n = 1 << 20
+// full returns a table of n flows.
+func full(n int) *tabled {
 	tab := newTabled(n)
 	for i := 1; i <= n; i++ {
 		tab.put(i)
 	}
+	return tab
+}
+
+// Finding a flow allocates nothing, nor does one that comes where another went.
+func TestTableAllocatesNothing(t *testing.T) {
+	const n = 10000
+	tab, i := full(n), 0
+	if a := testing.AllocsPerRun(1000, func() {
+		i = i%n + 1
+		f := flowOf(i)
+		tab.remove(tab.key.Hash(&f), ref(i))
+		tab.put(i)
+		if tab.get(i) != ref(i) {
+			t.Fatal("lost")
+		}
+	}); a != 0 {
+		t.Errorf("%v allocations", a)
+	}
+}
+
+func skipMany(b *testing.B, n int) {
+	if testing.Short() && n > 1000 {
+		b.Skip("shortened: more than 1,000 flows take a while to put in")
+	}
+}
+
+func BenchmarkTableFind(b *testing.B) {
+	for _, n := range []int{1, 1000, 1_000_000} {
+		b.Run(fmt.Sprintf("flows=%d", n), func(b *testing.B) {
+			skipMany(b, n)
+			tab := full(n)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if tab.get(i*7919%n+1) == 0 {
+					b.Fatal("lost")
+				}
+			}
+		})
+	}
+}
+
+// What is looked for in vain, as for each SYN.
+func BenchmarkTableMiss(b *testing.B) {
+	const n = 1_000_000
+	skipMany(b, n)
+	tab := full(n)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if tab.get(i*7919%n+1) == 0 {
-			b.Fatal("lost")
+		if tab.get(n+1+i%n) != 0 {
+			b.Fatal("found")
 		}
 	}
 }

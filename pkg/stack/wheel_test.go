@@ -79,6 +79,72 @@ func TestWheelTakesOutTheRightOne(t *testing.T) {
 	}
 }
 
+// busyWheel is a wheel of n timers of up to 400 ms each, which turn arms again as they fire.
+func busyWheel(n int) (w *wheel, turn func() (fired int)) {
+	w, _ = newTestWheel(n)
+	now := mono.Time(1e12)
+	w.start(now)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range n {
+		w.arm(ref(i+1), now+mono.Time(r.Int64N(4e8)))
+	}
+	return w, func() int {
+		now += 1e6
+		due := w.advance(now)
+		for _, x := range due {
+			w.arm(x, now+mono.Time(r.Int64N(4e8)))
+		}
+		return len(due)
+	}
+}
+
+// Arming, disarming and firing allocate nothing once as many have fired together as ever will.
+func TestWheelAllocatesNothing(t *testing.T) {
+	const n = 10000
+	w, turn := busyWheel(n)
+	w.due = make([]ref, 0, n)
+	i := 0
+	if a := testing.AllocsPerRun(1000, func() {
+		i = i%n + 1
+		w.disarm(ref(i))
+		w.arm(ref(i), mono.Time(w.now<<tickLog)+2e8)
+		turn()
+	}); a != 0 {
+		t.Errorf("%v allocations", a)
+	}
+}
+
+// A timer that is not armed.
+func BenchmarkWheelArm(b *testing.B) {
+	const n = 1 << 16
+	w, nodes := newTestWheel(n)
+	w.start(1e12)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%n == 0 && i > 0 {
+			b.StopTimer()
+			clear(nodes)
+			clear(w.slots[:])
+			b.StartTimer()
+		}
+		w.arm(ref(i%n+1), 1e12+200e6)
+	}
+}
+
+// One that is, and is to fire later: it does not move.
+func BenchmarkWheelLater(b *testing.B) {
+	const n = 1 << 16
+	w, _ := newTestWheel(n)
+	w.start(1e12)
+	for i := range n {
+		w.arm(ref(i+1), 1e12+200e6)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		w.arm(ref(i%n+1), 1e12+mono.Time(200e6+i))
+	}
+}
+
 func BenchmarkWheelRearm(b *testing.B) {
 	const n = 1 << 16
 	w, _ := newTestWheel(n)
@@ -93,5 +159,18 @@ func BenchmarkWheelRearm(b *testing.B) {
 			now += 1e5
 			w.advance(now)
 		}
+	}
+}
+
+// One timer that goes down the levels, fires, and is armed again.
+func BenchmarkWheelFire(b *testing.B) {
+	_, turn := busyWheel(1 << 16)
+	for range 400 {
+		turn()
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for fired := 0; fired < b.N; {
+		fired += turn()
 	}
 }
