@@ -154,6 +154,43 @@ func (v *served) round(n int) {
 	v.turn()
 }
 
+// visit has as many clients as a turn takes connect, ask for an echo, and reset.
+func (v *served) visit() {
+	for i := range batch {
+		v.send(i, tcp.SYN, 0)
+	}
+	v.turn()
+	v.turn()
+	for i := range batch {
+		v.send(i, tcp.ACK|tcp.PSH, 64)
+	}
+	v.turn()
+	v.turn()
+	for i := range batch {
+		v.send(i, tcp.RST|tcp.ACK, 0)
+	}
+	v.turn()
+}
+
+// BenchmarkVisit is what a stack does for a connection that asks once. One operation is 64 of them at a time; turn-ns/conn leaves
+// out what the clients take.
+func BenchmarkVisit(b *testing.B) {
+	v := serve(b, service.Echo{}, 0)
+	v.clients = make([]client, batch)
+	v.visit()
+	v.turning = 0
+	before := v.b.Counters(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		v.visit()
+	}
+	after := v.b.Counters(0)
+	if n := after.Ended - before.Ended; n != uint64(b.N*batch) {
+		b.Fatalf("%d connections have ended of %d", n, b.N*batch)
+	}
+	b.ReportMetric(float64(v.turning)/float64(b.N*batch), "turn-ns/conn")
+}
+
 // workloads are what clients may want of a stack.
 var workloads = []struct {
 	name    string

@@ -99,7 +99,13 @@ func (d *device) Read(b *link.Batch) error {
 	if !d.enter() {
 		return link.ErrClosed
 	}
-	defer d.leave()
+	err := d.fill(b)
+	d.parking.spin.crowd = len(b.Packets) > 1
+	d.leave()
+	return err
+}
+
+func (d *device) fill(b *link.Batch) error {
 	from := headroom
 	if d.vnet {
 		from -= headerLen

@@ -300,7 +300,7 @@ func TestSpinAdapts(t *testing.T) {
 	if s.window != maxSpin {
 		t.Errorf("a short wait left a window of %v", s.window)
 	}
-	for range 5 {
+	for range 8 {
 		s.parked(time.Second)
 	}
 	if s.window != 0 {
