@@ -16,7 +16,7 @@
 // # Addresses
 //
 // Addr holds 16 bytes, IPv4 as ::ffff:a.b.c.d. It is comparable and holds no pointer, so that a table of
-// millions of flows costs the garbage collector nothing; and IPv6 will need no other key.
+// millions of flows costs the garbage collector nothing. (pkg/stack's records keep IPv4 addresses in 4 bytes.)
 //
 // # Fragments
 //

@@ -8,10 +8,10 @@ func TestChainsOfOnePeer(t *testing.T) {
 	const n, longest = 65535, 16 // chance has longer ones once in ten million tries
 	tab := newTabled(n)
 	for i := 1; i <= n; i++ {
-		f := &tab.entries[i].flow
-		*f = flowOf(1)
+		f := flowOf(1)
 		f.RemotePort = uint16(i)
-		tab.insert(tab.key.Hash(f), ref(i))
+		tab.entries[i].key = keyOf(&f)
+		tab.insert(tab.secret.Hash(&f), ref(i))
 	}
 	for b := range tab.low + tab.split {
 		k := 0

@@ -87,7 +87,7 @@ func (s *shard) checkConns() error {
 	held, owned, orphans, listened := 0, 0, 0, 0
 	for i := uint32(1); i < s.conns.next; i++ {
 		rec := s.conns.at(i)
-		if rec.flow.LocalPort == 0 {
+		if rec.localPort == 0 {
 			continue
 		}
 		held += rec.tcp.Held(&s.env)
@@ -98,21 +98,22 @@ func (s *shard) checkConns() error {
 			listened++
 		}
 		d := rec.tcp.Deadline()
-		h := s.hash(&rec.flow)
+		f := rec.flow()
+		h := s.hash(&f)
 		switch {
-		case s.table.find(h, &rec.flow) != ref(kindConn|i):
-			return fmt.Errorf("%v is not in the table", rec.flow)
+		case s.table.find(h, rec.key) != ref(kindConn|i):
+			return fmt.Errorf("%v is not in the table", f)
 		case !s.present.maybe(h):
-			return fmt.Errorf("%v is not present", rec.flow)
+			return fmt.Errorf("%v is not present", f)
 		case rec.dirty:
 			continue // it has more to send than one turn takes
 		case rec.tcp.Released():
-			return fmt.Errorf("%v is over, and still here", rec.flow)
+			return fmt.Errorf("%v is over, and still here", f)
 		case d != mono.Never && (rec.node.tick == 0 || rec.node.tick > uint64(d)>>tickLog+1):
-			return fmt.Errorf("%v: deadline %d, wheel %d", rec.flow, d, rec.node.tick<<tickLog)
+			return fmt.Errorf("%v: deadline %d, wheel %d", f, d, rec.node.tick<<tickLog)
 		}
 		if err := rec.tcp.Check(&s.env); err != nil {
-			return fmt.Errorf("%v: %w", rec.flow, err)
+			return fmt.Errorf("%v: %w", f, err)
 		}
 	}
 	for _, o := range s.owners {
@@ -135,11 +136,12 @@ func (s *shard) checkWaits() error {
 	n, before := 0, ref(0)
 	for r := s.first; r != 0; r = s.waits.at(r.index()).after {
 		w := s.waits.at(r.index())
+		f := w.flow()
 		if before != 0 && w.tcp.Deadline(s.now) < s.waits.at(before.index()).tcp.Deadline(s.now) {
-			return fmt.Errorf("%v: TIME-WAIT ends before the one before it in the list", w.flow)
+			return fmt.Errorf("%v: TIME-WAIT ends before the one before it in the list", f)
 		}
-		if w.before != before || s.table.find(s.hash(&w.flow), &w.flow) != r {
-			return fmt.Errorf("%v: TIME-WAIT is not where it should be", w.flow)
+		if w.before != before || s.table.find(s.hash(&f), w.key) != r {
+			return fmt.Errorf("%v: TIME-WAIT is not where it should be", f)
 		}
 		n, before = n+1, r
 	}

@@ -39,7 +39,7 @@ func (s *shard) timeout(i uint32) {
 		s.wheel.arm(ref(kindConn|i), d)
 		return
 	}
-	s.flow = rec.flow
+	s.flow = rec.flow()
 	rec.tcp.Timeout(&s.env, s.now)
 	s.settle(i)
 }
@@ -47,7 +47,7 @@ func (s *shard) timeout(i uint32) {
 // enter is how every call of a handler begins.
 func (c Conn) enter() *record {
 	rec := c.shard.conns.at(c.index)
-	c.shard.flow = rec.flow
+	c.shard.flow = rec.flow()
 	c.shard.touch(c.index)
 	return rec
 }
@@ -56,13 +56,13 @@ func (c Conn) record() *record { return c.shard.conns.at(c.index) }
 
 // LocalAddr is our end, the address that the peer called.
 func (c Conn) LocalAddr() netip.AddrPort {
-	f := &c.record().flow
+	f := c.record().flow()
 	return netip.AddrPortFrom(f.Local.Netip(), f.LocalPort)
 }
 
 // RemoteAddr is the peer's end.
 func (c Conn) RemoteAddr() netip.AddrPort {
-	f := &c.record().flow
+	f := c.record().flow()
 	return netip.AddrPortFrom(f.Remote.Netip(), f.RemotePort)
 }
 

@@ -32,7 +32,8 @@ func (s *shard) emit() bool {
 			}
 			rec := s.conns.at(i)
 			if rec.tcp.Output(&s.env, s.now, &s.out) {
-				sent += s.send(&rec.flow, &s.out)
+				f := rec.flow()
+				sent += s.send(&f, &s.out)
 				s.dirty = append(s.dirty, i)
 				continue
 			}
@@ -55,7 +56,7 @@ func (s *shard) finish(i uint32) {
 	case rec.tcp.LetGo() && s.parkWait(i):
 	case s.orphaned(rec):
 		s.counters.OrphansAborted++
-		s.flow = rec.flow
+		s.flow = rec.flow()
 		rec.tcp.Abort(&s.env, s.now)
 		s.settle(i)
 	default:
@@ -77,7 +78,8 @@ func (s *shard) orphaned(rec *record) bool {
 func (s *shard) forget(i uint32) {
 	rec := s.conns.at(i)
 	r := ref(kindConn | i)
-	h := s.hash(&rec.flow)
+	f := rec.flow()
+	h := s.hash(&f)
 	s.wheel.disarm(r)
 	s.table.remove(h, r)
 	s.present.remove(h)

@@ -22,10 +22,10 @@ func (s *shard) giveWay() {
 			s.hand = 1
 		}
 		rec := s.conns.at(s.hand)
-		if rec.flow.LocalPort == 0 || rec.tcp.Over() {
+		if rec.localPort == 0 || rec.tcp.Over() {
 			continue
 		}
-		s.flow = rec.flow
+		s.flow = rec.flow()
 		switch reneged, ended := rec.tcp.GiveWay(&s.env, s.now); {
 		case reneged:
 			s.counters.Reneged++
@@ -42,7 +42,7 @@ func (s *shard) quench() {
 	for s.thirst.live > 0 && s.env.Memory.Free() {
 		i := s.thirst.next(s.conns.at)
 		rec := s.conns.at(i)
-		s.flow = rec.flow
+		s.flow = rec.flow()
 		rec.tcp.SpaceAgain()
 		s.settle(i)
 	}

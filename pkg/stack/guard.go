@@ -25,9 +25,9 @@ func (s *shard) guardHandler(i uint32) {
 		return
 	}
 	rec := s.conns.at(i)
-	s.panicked(rec.flow, v)
+	s.panicked(rec.flow(), v)
 	Conn{s, i}.SetHandler(nobody{})
-	s.flow = rec.flow
+	s.flow = rec.flow()
 	rec.tcp.Shutdown(&s.env, s.now)
 }
 

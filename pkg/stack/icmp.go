@@ -97,7 +97,7 @@ func (s *shard) icmpError(a *arrival, e *ip.ICMPError) {
 		RemotePort: binary.BigEndian.Uint16(e.Transport[2:]),
 	}
 	h := s.hash(&f)
-	r := s.table.find(h, &f)
+	r := s.table.find(h, keyOf(&f))
 	if r == 0 && s.sendOn(h, a) {
 		return
 	}

@@ -96,7 +96,7 @@ func (s *shard) segment(a *arrival) {
 		return
 	}
 	h := s.hash(&f)
-	if r := s.table.find(h, &f); r != 0 {
+	if r := s.table.find(h, keyOf(&f)); r != 0 {
 		s.deliver(r, h, &f, &g)
 		return
 	}
@@ -133,7 +133,7 @@ func (s *shard) deliver(r ref, h uint64, f *Flow, g *tcp.Segment) {
 func (s *shard) deliverConn(i uint32, h uint64, f *Flow, g *tcp.Segment) {
 	rec := s.conns.at(i)
 	if rec.tcp.Over() { // since earlier in this turn: what it owes goes out, then there is no connection
-		s.sendAll(&rec.flow, &rec.tcp)
+		s.sendAll(f, &rec.tcp)
 		s.noConnection(h, f, g)
 		return
 	}

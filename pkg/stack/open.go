@@ -35,7 +35,7 @@ func (s *shard) openPassive(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss 
 	s.counters.Delivered++
 	r := ref(kindHalf | s.halves.alloc())
 	rec := s.halves.at(r.index())
-	rec.flow, rec.owner = *f, s.listening(l)
+	rec.key, rec.owner = keyOf(f), s.listening(l)
 	s.owners[rec.owner].conns++
 	s.table.insert(h, r)
 	s.present.add(h)
@@ -97,7 +97,7 @@ func (s *shard) dropHalf(r ref, h uint64) {
 	s.wheel.disarm(r)
 	s.table.remove(h, r)
 	s.present.remove(h)
-	s.owners[rec.owner].listener.countHalf(rec.flow.Remote, -1)
+	s.owners[rec.owner].listener.countHalf(rec.flow().Remote, -1)
 	s.leave(rec.owner)
 	s.halves.release(r.index())
 }
@@ -108,7 +108,7 @@ func (s *shard) halfTimeout(r ref) {
 		s.wheel.arm(r, rec.tcp.Deadline())
 		return
 	}
-	f := rec.flow
+	f := rec.flow()
 	s.flow = f
 	rec.tcp.Unpack(&s.env, &s.temp)
 	s.temp.Timeout(&s.env, s.now)
@@ -191,7 +191,7 @@ func (s *shard) uncount(rec *record) {
 	rec.counted = false
 	l := s.owners[rec.listener].listener
 	l.open.Add(-1)
-	s.stack.sources.connections(l.id, rec.flow.Remote).Add(-1)
+	s.stack.sources.connections(l.id, rec.flow().Remote).Add(-1)
 	s.leaveListener(rec)
 }
 
@@ -207,7 +207,7 @@ func (s *shard) leaveListener(rec *record) {
 func (s *shard) adopt(f *Flow, h uint64, owner uint32) uint32 {
 	i := s.conns.alloc()
 	rec := s.conns.at(i)
-	rec.flow, rec.owner = *f, owner
+	rec.key, rec.owner = keyOf(f), owner
 	s.stack.conns.Add(1)
 	s.owners[owner].conns++
 	s.table.insert(h, ref(kindConn|i))
@@ -264,7 +264,7 @@ func (s *shard) dial(f Flow, o tcp.Open, h Handler) (Conn, error) {
 		return Conn{}, ErrNoPort
 	}
 	hash := s.hash(&f)
-	if r := s.table.find(hash, &f); r != 0 {
+	if r := s.table.find(hash, keyOf(&f)); r != 0 {
 		return Conn{}, ErrAddrInUse
 	}
 	o.ISS, o.TSOffset = s.stack.cfg.Secrets[0].ISN(&f, s.now)
@@ -277,7 +277,7 @@ func (s *shard) dial(f Flow, o tcp.Open, h Handler) (Conn, error) {
 	s.counters.Opened++
 	i := s.adopt(&f, hash, s.newOwner(owner{handler: h}))
 	rec := s.conns.at(i)
-	s.flow = rec.flow
+	s.flow = rec.flow()
 	rec.tcp.OpenActive(&s.env, s.now, o)
 	s.touch(i)
 	return Conn{s, i}, nil
@@ -292,7 +292,7 @@ func (s *shard) choosePort(f *Flow) bool {
 	start, _ := bits.Mul32(uint32(s.hash(f)>>32), span)
 	for k := range span {
 		f.LocalPort = uint16(firstPort + (start+s.port+k)%span*n + (n+uint32(s.id)-firstPort%n)%n)
-		if f.LocalPort <= lastPort && s.table.find(s.hash(f), f) == 0 {
+		if f.LocalPort <= lastPort && s.table.find(s.hash(f), keyOf(f)) == 0 {
 			s.port += k + 1
 			return true
 		}
@@ -331,19 +331,20 @@ func (s *shard) parkWait(i uint32) bool {
 	if !rec.tcp.PackTimeWait(&t) {
 		return false
 	}
-	f := rec.flow
+	f := rec.flow()
 	h := s.hash(&f)
 	s.present.add(h) // before forget takes it away: the other shards must not miss it in between
 	s.forget(i)
 	r := ref(kindWait | s.waits.alloc())
 	w := s.waits.at(r.index())
-	w.flow, w.tcp = f, t
+	w.key, w.tcp = keyOf(&f), t
 	s.table.insert(h, r)
 	s.linkWait(r)
 	if s.waits.live > s.stack.cfg.Limits.TimeWait/len(s.stack.shards) {
 		s.counters.TimeWaitEvicted++
 		first := s.first
-		s.dropWait(first, s.hash(&s.waits.at(first.index()).flow))
+		f = s.waits.at(first.index()).flow()
+		s.dropWait(first, s.hash(&f))
 	}
 	return true
 }
@@ -403,7 +404,7 @@ func (s *shard) expireWaits() {
 		if w.tcp.Deadline(s.now) > s.now {
 			return
 		}
-		f := w.flow
+		f := w.flow()
 		s.flow = f
 		w.tcp.Unpack(&s.env, s.now, &s.temp)
 		s.temp.Timeout(&s.env, max(s.now, s.temp.Deadline()))

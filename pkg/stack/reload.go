@@ -12,22 +12,22 @@ func (s *Stack) Reload() (n int, err error) {
 	for _, sh := range s.shards {
 		for i := uint32(1); i < sh.conns.next; i++ {
 			rec := sh.conns.at(i)
-			if rec.flow.LocalPort == 0 {
+			if rec.localPort == 0 {
 				continue
 			}
 			if err := sh.reload(&rec.tcp); err != nil {
-				return n, fmt.Errorf("%v: %w", rec.flow, err)
+				return n, fmt.Errorf("%v: %w", rec.flow(), err)
 			}
 			n++
 		}
 		for i := uint32(1); i < sh.halves.next; i++ {
 			rec := sh.halves.at(i)
-			if rec.flow.LocalPort == 0 {
+			if rec.localPort == 0 {
 				continue
 			}
 			rec.tcp.Unpack(&sh.env, &sh.temp)
 			if err := sh.reload(&sh.temp); err != nil || !sh.temp.PackHalfOpen(&rec.tcp) {
-				return n, fmt.Errorf("half-open %v: %w", rec.flow, err)
+				return n, fmt.Errorf("half-open %v: %w", rec.flow(), err)
 			}
 			n++
 		}
@@ -35,7 +35,7 @@ func (s *Stack) Reload() (n int, err error) {
 			rec := sh.waits.at(r.index())
 			rec.tcp.Unpack(&sh.env, sh.now, &sh.temp)
 			if err := sh.reload(&sh.temp); err != nil || !sh.temp.PackTimeWait(&rec.tcp) {
-				return n, fmt.Errorf("TIME-WAIT %v: %w", rec.flow, err)
+				return n, fmt.Errorf("TIME-WAIT %v: %w", rec.flow(), err)
 			}
 			n++
 		}

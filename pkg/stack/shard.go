@@ -27,7 +27,7 @@ func (r ref) kind() uint32  { return uint32(r &^ indexMask) }
 
 // entry is what a record of any kind begins with: its flow, and the next in its chain of the table.
 type entry struct {
-	flow Flow
+	key
 	next ref
 }
 
@@ -131,7 +131,7 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 	if s.cfg.Trace != nil {
 		sh.env.Trace = sh
 	}
-	sh.table = newTable(sh.entryOf, func(e *entry) uint64 { return sh.hash(&e.flow) })
+	sh.table = newTable(sh.entryOf, func(e *entry) uint64 { f := e.flow(); return sh.hash(&f) })
 	sh.wheel.node = sh.nodeOf
 	sh.now = s.cfg.Now()
 	sh.wheel.start(sh.now)
@@ -259,8 +259,8 @@ func (s *shard) abortAll() {
 	s.inbox.drain()
 	s.cancelRequests(nil)
 	for i := uint32(1); i < s.conns.next; i++ {
-		if rec := s.conns.at(i); rec.flow.LocalPort != 0 {
-			s.flow = rec.flow
+		if rec := s.conns.at(i); rec.localPort != 0 {
+			s.flow = rec.flow()
 			rec.tcp.Shutdown(&s.env, s.now)
 			s.settle(i)
 		}

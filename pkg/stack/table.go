@@ -28,11 +28,11 @@ func (t *table) bucket(h uint64) uint32 {
 }
 
 // find returns the record of the flow, or 0.
-func (t *table) find(h uint64, f *Flow) ref {
+func (t *table) find(h uint64, k key) ref {
 	r := *t.head(t.bucket(h))
 	for r != 0 {
 		e := t.entry(r)
-		if e.flow == *f {
+		if e.key == k {
 			return r
 		}
 		r = e.next

@@ -12,12 +12,12 @@ import (
 type tabled struct {
 	table
 	entries []entry
-	key     tcp.Secret
+	secret  tcp.Secret
 }
 
 func newTabled(n int) *tabled {
-	t := &tabled{entries: make([]entry, n+1), key: tcp.Secret{1, 2}}
-	t.table = newTable(func(r ref) *entry { return &t.entries[r] }, func(e *entry) uint64 { return t.key.Hash(&e.flow) })
+	t := &tabled{entries: make([]entry, n+1), secret: tcp.Secret{1, 2}}
+	t.table = newTable(func(r ref) *entry { return &t.entries[r] }, func(e *entry) uint64 { f := e.flow(); return t.secret.Hash(&f) })
 	return t
 }
 
@@ -26,13 +26,14 @@ func flowOf(i int) Flow {
 }
 
 func (t *tabled) put(i int) {
-	t.entries[i].flow = flowOf(i)
-	t.insert(t.key.Hash(&t.entries[i].flow), ref(i))
+	f := flowOf(i)
+	t.entries[i].key = keyOf(&f)
+	t.insert(t.secret.Hash(&f), ref(i))
 }
 
 func (t *tabled) get(i int) ref {
 	f := flowOf(i)
-	return t.find(t.key.Hash(&f), &f)
+	return t.find(t.secret.Hash(&f), keyOf(&f))
 }
 
 // The table says what a map says, while it grows and shrinks.
@@ -45,7 +46,7 @@ func TestTable(t *testing.T) {
 		i := r.IntN(n) + 1
 		if in[i] {
 			f := flowOf(i)
-			tab.remove(tab.key.Hash(&f), ref(i))
+			tab.remove(tab.secret.Hash(&f), ref(i))
 			delete(in, i)
 		} else {
 			tab.put(i)
@@ -78,7 +79,7 @@ func TestTableAllocatesNothing(t *testing.T) {
 	if a := testing.AllocsPerRun(1000, func() {
 		i = i%n + 1
 		f := flowOf(i)
-		tab.remove(tab.key.Hash(&f), ref(i))
+		tab.remove(tab.secret.Hash(&f), ref(i))
 		tab.put(i)
 		if tab.get(i) != ref(i) {
 			t.Fatal("lost")

@@ -22,35 +22,30 @@ type Secret [2]uint64
 // flows, make collide (MUST-9).
 func (k *Secret) Hash(f *Flow) uint64 { return k.mac(f) }
 
-// mac is SipHash-2-4 of the flow and further words.
+// mac is SipHash-2-4 of the flow, with its IPv4 addresses in 4 bytes each, and further words.
 func (k *Secret) mac(f *Flow, more ...uint64) uint64 {
 	h := sip{k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573}
-	h.word(binary.LittleEndian.Uint64(f.Local[:8]))
-	h.word(binary.LittleEndian.Uint64(f.Local[8:]))
-	h.word(binary.LittleEndian.Uint64(f.Remote[:8]))
-	h.word(binary.LittleEndian.Uint64(f.Remote[8:]))
+	h = h.word(uint64(binary.LittleEndian.Uint32(f.Local[12:])) | uint64(binary.LittleEndian.Uint32(f.Remote[12:]))<<32)
 	for _, w := range more {
-		h.word(w)
+		h = h.word(w)
 	}
-	h.word(uint64(f.LocalPort) | uint64(f.RemotePort)<<16 | uint64(36+8*len(more))<<56)
+	h = h.word(uint64(f.LocalPort) | uint64(f.RemotePort)<<16 | uint64(12+8*len(more))<<56)
 	h.v2 ^= 0xff
-	h.round()
-	h.round()
-	h.round()
-	h.round()
+	h = h.round().round().round().round()
 	return h.v0 ^ h.v1 ^ h.v2 ^ h.v3
 }
 
+// sip is SipHash's state, in values, which the compiler keeps in registers.
 type sip struct{ v0, v1, v2, v3 uint64 }
 
-func (h *sip) word(m uint64) {
+func (h sip) word(m uint64) sip {
 	h.v3 ^= m
-	h.round()
-	h.round()
+	h = h.round().round()
 	h.v0 ^= m
+	return h
 }
 
-func (h *sip) round() {
+func (h sip) round() sip {
 	h.v0 += h.v1
 	h.v1 = bits.RotateLeft64(h.v1, 13) ^ h.v0
 	h.v0 = bits.RotateLeft64(h.v0, 32)
@@ -61,6 +56,7 @@ func (h *sip) round() {
 	h.v2 += h.v1
 	h.v1 = bits.RotateLeft64(h.v1, 17) ^ h.v2
 	h.v2 = bits.RotateLeft64(h.v2, 32)
+	return h
 }
 
 // ISN is the initial sequence number of RFC 6528: a clock of 4 us (MUST-8), and a keyed function of the flow so that
