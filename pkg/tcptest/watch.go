@@ -89,7 +89,7 @@ func (w *watcher) sent(f *Frame) {
 	if g.Flags&(tcp.ACK|tcp.RST) == tcp.ACK && e.synCame && e.peer.iss.Less(g.Ack) && g.Ack.LessEq(e.came) {
 		e.meet()
 		if g.Flags&tcp.SYN != 0 {
-			e.granted = seq.Max(e.granted, e.iss.Add(1+uint32(e.peer.syn.Window))) // to one opened by a cookie
+			e.grant(e.iss.Add(1 + uint32(e.peer.syn.Window))) // to one opened by a cookie
 		}
 	}
 	w.options(f, e)
@@ -144,6 +144,14 @@ func (w *watcher) opened(f stack.Flow) {
 	if e := w.ends[f]; e != nil {
 		e.opens = true
 	}
+}
+
+// grant notes a right edge that has reached this end.
+func (e *end) grant(right seq.Num) {
+	if e.granted == 0 {
+		e.granted = right
+	}
+	e.granted = seq.Max(e.granted, right)
 }
 
 // meet notes that this end answers the peer's present incarnation.
@@ -289,11 +297,7 @@ func (w *watcher) arrived(h *Host, f *Frame) {
 	}
 	e.came = seq.Max(e.came, g.End())
 	if g.Flags&tcp.ACK != 0 && from.knows == e.life {
-		right := g.Ack.Add(from.scaled(g))
-		if e.granted == 0 {
-			e.granted = right
-		}
-		e.granted = seq.Max(e.granted, right)
+		e.grant(g.Ack.Add(from.scaled(g)))
 	}
 	if g.Flags&tcp.SYN != 0 && g.Flags&tcp.ACK == 0 && e.granted == 0 && e.life > 0 {
 		e.granted = e.iss.Add(1 + uint32(g.Window)) // simultaneous open
