@@ -172,6 +172,7 @@ func (c *Conn) repeats(x *Env, now mono.Time, g *Segment) (Drop, bool) {
 		case kind == SYN|ACK && !c.is(factPassive): // Figure 7 line 6: what is left without the SYN acknowledges ours
 			g.Seq++
 			g.Flags &^= SYN
+			g.Window >>= c.snd.scale // a SYN's is not scaled (RFC 7323 section 2.2); what is left is no SYN
 		}
 	}
 	if c.is(factFinRcvd) && g.Flags&(FIN|RST|SYN) == FIN && g.End() == c.rcv.nxt {
