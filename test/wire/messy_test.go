@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,11 +82,14 @@ func carry(from, to conn, seed uint64, n int64) error {
 		sent <- errors.Join(err, from.CloseWrite())
 	}()
 	got, err := io.CopyBuffer(is, reader{to}, make([]byte, piece))
-	if err != nil || got != n {
+	if err != nil {
 		return fmt.Errorf("%v read %d bytes of %d: %w", to.LocalAddr(), got, n, err)
 	}
-	if err := <-sent; err != nil {
-		return fmt.Errorf("%v: %w", from.LocalAddr(), err)
+	if err := <-sent; err != nil { // which comes with an early end, too
+		return fmt.Errorf("%v, of whose %d bytes %d have arrived: %w", from.LocalAddr(), n, got, err)
+	}
+	if got != n {
+		return fmt.Errorf("%v read %d bytes of %d", to.LocalAddr(), got, n)
 	}
 	if a, b := sum(was), sum(is); a != b {
 		return fmt.Errorf("%v sent %d bytes with the hash %s; %v read some with %s", from.LocalAddr(), n, a, to.LocalAddr(), b)
@@ -105,10 +109,15 @@ type writer struct {
 
 func (w writer) Write(p []byte) (int, error) {
 	w.hash.Write(p)
-	if err := w.SetWriteDeadline(deadline()); err != nil {
-		return 0, err
+	for wrote := 0; ; {
+		if err := w.SetWriteDeadline(deadline()); err != nil {
+			return wrote, err
+		}
+		n, err := w.Conn.Write(p[wrote:])
+		if wrote += n; n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return wrote, err
+		}
 	}
-	return w.Conn.Write(p)
 }
 
 // reader reads from a connection, and waits as long as something moves.
