@@ -25,15 +25,9 @@ const (
 func (r ref) index() uint32 { return uint32(r & indexMask) }
 func (r ref) kind() uint32  { return uint32(r &^ indexMask) }
 
-// entry is what a record of any kind begins with: its flow, and the next in its chain of the table.
-type entry struct {
-	key
-	next ref
-}
-
 // record is a connection past the handshake, or one that we opened. It holds no pointer.
 type record struct {
-	entry
+	key
 	node     node
 	owner    uint32 // index into shard.owners
 	listener uint32 // the same, of the listener, while early or counted; else 0
@@ -47,7 +41,7 @@ type record struct {
 
 // half is a connection in SYN-RECEIVED after a passive open.
 type half struct {
-	entry
+	key
 	node  node
 	owner uint32 // index into shard.owners: the listener's
 	tcp   tcp.HalfOpen
@@ -55,7 +49,7 @@ type half struct {
 
 // wait is a connection in TIME-WAIT: in the table, and in a list from the first to end to the last.
 type wait struct {
-	entry
+	key
 	before, after ref
 	tcp           tcp.TimeWait
 }
@@ -131,7 +125,7 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 	if s.cfg.Trace != nil {
 		sh.env.Trace = sh
 	}
-	sh.table = newTable(sh.entryOf, func(e *entry) uint64 { f := e.flow(); return sh.hash(&f) })
+	sh.table = newTable(sh.keyOf)
 	sh.wheel.node = sh.nodeOf
 	sh.now = s.cfg.Now()
 	sh.wheel.start(sh.now)
@@ -141,14 +135,14 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 
 func (s *shard) hash(f *Flow) uint64 { return s.stack.cfg.Secrets[1].Hash(f) }
 
-func (s *shard) entryOf(r ref) *entry {
+func (s *shard) keyOf(r ref) *key {
 	switch r.kind() {
 	case kindConn:
-		return &s.conns.at(r.index()).entry
+		return &s.conns.at(r.index()).key
 	case kindHalf:
-		return &s.halves.at(r.index()).entry
+		return &s.halves.at(r.index()).key
 	}
-	return &s.waits.at(r.index()).entry
+	return &s.waits.at(r.index()).key
 }
 
 func (s *shard) nodeOf(r ref) *node {
