@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"runtime/debug"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -28,4 +29,11 @@ func machineMemory() uint64 {
 		}
 	}
 	return total
+}
+
+// limitMemory has the garbage collector work harder before the machine's memory is gone, unless GOMEMLIMIT says when.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(machineMemory() / 10 * 9))
+	}
 }

@@ -55,6 +55,7 @@ func loadConfig(file string, f *flags) (*config.Config, error) {
 
 // run serves until a signal or the loss of the device.
 func run(c *config.Config) error {
+	limitMemory()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	log, err := observe.NewLogger(os.Stderr, c.Log.Level)

@@ -44,6 +44,8 @@ type Counters struct {
 	FragmentBytes int    `json:"fragment_bytes"`
 	FragmentsHeld uint64 `json:"fragments_held"`
 	Turns         uint64 `json:"turns"`
+	TurnLength    Times  `json:"turn_us"`       // how many turns took less than so many microseconds, and half of that or more
+	TimerLate     Times  `json:"timer_late_us"` // the same of how late connections' timers were looked at
 
 	DatagramsCompleted uint64 `json:"datagrams_completed"`
 	DatagramsTimedOut  uint64 `json:"datagrams_timed_out"`
@@ -65,13 +67,29 @@ type Listener struct {
 	SourceFull uint64 `json:"source_full"` // and by what one source may have of it
 }
 
+// Times counts lengths of time by the power of two, in microseconds, that they are below.
+type Times map[uint64]uint64
+
+func (t Times) add(d *stack.Durations) {
+	for i, n := range d {
+		if n > 0 {
+			t[1<<i] += n
+		}
+	}
+}
+
 // dropMalformed is the reason of packets that the device described in a way that made no sense.
 const dropMalformed = "device_malformed"
+
+func newCounters() Counters {
+	return Counters{Drops: map[string]uint64{}, Listeners: map[uint16]Listener{}, TurnLength: Times{}, TimerLate: Times{}}
+}
 
 // Collect adds the shards of s up, and its listeners by port. malformed are packets that were read and never reached a shard, deviceDrops those
 // that the kernel had no room for.
 func Collect(s *stack.Stack, listeners []*stack.Listener, malformed, deviceDrops uint64) Counters {
-	t := Counters{Drops: map[string]uint64{}, DeviceDrops: deviceDrops, Listeners: map[uint16]Listener{}}
+	t := newCounters()
+	t.DeviceDrops = deviceDrops
 	t.malformed(malformed)
 	for i := range s.Shards() {
 		c := s.Counters(i)
@@ -141,6 +159,8 @@ func (t *Counters) add(c *stack.Counters) {
 	t.ListBytes += c.Lists
 	t.FragmentBytes += c.FragmentBytes
 	t.Turns += c.Turns
+	t.TurnLength.add(&c.TurnLength)
+	t.TimerLate.add(&c.TimerLate)
 	t.FragmentsHeld += c.Fragments.Held
 	t.DatagramsCompleted += c.Fragments.Completed.Datagrams
 	t.DatagramsTimedOut += c.Fragments.TimedOut.Datagrams

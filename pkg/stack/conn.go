@@ -35,10 +35,12 @@ func (s *shard) settle(i uint32) {
 // timeout is for a connection that the wheel has fired.
 func (s *shard) timeout(i uint32) {
 	rec := s.conns.at(i)
-	if d := rec.tcp.Deadline(); d > s.now {
+	d := rec.tcp.Deadline()
+	if d > s.now {
 		s.wheel.arm(ref(kindConn|i), d)
 		return
 	}
+	s.counters.TimerLate.add(s.now.Sub(d))
 	s.flow = rec.flow()
 	rec.tcp.Timeout(&s.env, s.now)
 	s.settle(i)

@@ -197,7 +197,9 @@ func (s *shard) turn() (next mono.Time, err error) {
 	s.inbox.drain()
 	s.giveWay()
 	s.quench()
-	if more := s.emit(); more || s.batch.Room() == nil || s.thirst.live > 0 && s.env.Memory.Free() {
+	more := s.emit()
+	s.counters.TurnLength.add(s.stack.cfg.Now().Sub(s.now))
+	if more || s.batch.Room() == nil || s.thirst.live > 0 && s.env.Memory.Free() {
 		return s.now, nil
 	}
 	return s.deadline(), nil
