@@ -25,9 +25,15 @@ const (
 func (r ref) index() uint32 { return uint32(r & indexMask) }
 func (r ref) kind() uint32  { return uint32(r &^ indexMask) }
 
+// entry is what a record of any kind begins with: its flow, and the next in its chain of the table.
+type entry struct {
+	key
+	next ref
+}
+
 // record is a connection past the handshake, or one that we opened. It holds no pointer.
 type record struct {
-	key
+	entry
 	node     node
 	owner    uint32 // index into shard.owners
 	listener uint32 // the same, of the listener, while early or counted; else 0
@@ -41,7 +47,7 @@ type record struct {
 
 // half is a connection in SYN-RECEIVED after a passive open.
 type half struct {
-	key
+	entry
 	node  node
 	owner uint32 // index into shard.owners: the listener's
 	tcp   tcp.HalfOpen
@@ -49,7 +55,7 @@ type half struct {
 
 // wait is a connection in TIME-WAIT: in the table, and in a list from the first to end to the last.
 type wait struct {
-	key
+	entry
 	before, after ref
 	tcp           tcp.TimeWait
 }
@@ -125,7 +131,7 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 	if s.cfg.Trace != nil {
 		sh.env.Trace = sh
 	}
-	sh.table = newTable(sh.keyOf)
+	sh.table = newTable(sh.entryOf, func(e *entry) uint64 { f := e.flow(); return sh.hash(&f) })
 	sh.wheel.node = sh.nodeOf
 	sh.now = s.cfg.Now()
 	sh.wheel.start(sh.now)
@@ -135,14 +141,14 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 
 func (s *shard) hash(f *Flow) uint64 { return s.stack.cfg.Secrets[1].Hash(f) }
 
-func (s *shard) keyOf(r ref) *key {
+func (s *shard) entryOf(r ref) *entry {
 	switch r.kind() {
 	case kindConn:
-		return &s.conns.at(r.index()).key
+		return &s.conns.at(r.index()).entry
 	case kindHalf:
-		return &s.halves.at(r.index()).key
+		return &s.halves.at(r.index()).entry
 	}
-	return &s.waits.at(r.index()).key
+	return &s.waits.at(r.index()).entry
 }
 
 func (s *shard) nodeOf(r ref) *node {
