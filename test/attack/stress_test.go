@@ -3,6 +3,7 @@ package attack
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,8 +29,12 @@ func TestClosedWindows(t *testing.T) {
 	x := newTarget(t, "limits: {memory: 8MiB}")
 	a := x.attacker()
 	crowd := map[netip.AddrPort]*client{}
-	for _, c := range a.crowd(1000, chargenPort, 0, plain) {
+	text := strings.Repeat("x", 1400)
+	for _, c := range a.crowd(1000, echoPort, 0, plain) {
 		crowd[c.local] = c
+		for range 6 {
+			c.say(tcp.ACK|tcp.PSH, text)
+		}
 	}
 	now := x.Counters()
 	if now.RingBytes > memory || now.ListBytes > memory/8 {
@@ -47,6 +52,16 @@ func TestClosedWindows(t *testing.T) {
 		if n%1000 == 0 {
 			now = x.Counters()
 		}
+	}
+	x.survived()
+}
+
+// Who asks for a text without an end and takes none of it makes the daemon keep no text.
+func TestClosedWindowsOfChargen(t *testing.T) {
+	x := newTarget(t, "")
+	x.attacker().crowd(1000, chargenPort, 0, plain)
+	if now := x.Counters(); now.RingBytes > x.before.RingBytes+64<<10 {
+		t.Errorf("%d bytes of rings, %d before", now.RingBytes, x.before.RingBytes)
 	}
 	x.survived()
 }
