@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// deadline is a time after which a channel is closed, and which can be moved.
+// deadline is a time after which a channel is closed, and which can be moved. Servers move it with every request and it passes
+// hardly ever: a timer that runs is left alone by a later one, and looks at the deadline when it fires.
 type deadline struct {
 	mu    sync.Mutex
+	at    time.Time // the zero time: there is none
 	timer *time.Timer
+	due   time.Time // when timer fires; the zero time: it does not
 	ch    chan struct{}
 	final bool // closed for good
 }
@@ -22,32 +25,39 @@ func (d *deadline) set(t time.Time) {
 	if d.final {
 		return
 	}
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
 	if isClosed(d.ch) {
 		d.ch = make(chan struct{})
 	}
-	if t.IsZero() {
+	if d.at = t; !t.IsZero() {
+		d.arm()
+	}
+}
+
+// arm has the timer fire at the deadline or before, or closes the channel if it has passed.
+func (d *deadline) arm() {
+	if !d.due.IsZero() && !d.at.Before(d.due) {
 		return
 	}
-	left := time.Until(t)
+	left := time.Until(d.at)
 	if left <= 0 {
 		close(d.ch)
 		return
 	}
-	ch := d.ch
-	d.timer = time.AfterFunc(left, func() { d.expire(ch) })
+	if d.due = d.at; d.timer == nil {
+		d.timer = time.AfterFunc(left, d.expire)
+	} else {
+		d.timer.Reset(left)
+	}
 }
 
-// expire closes ch, if it is still the one that waits.
-func (d *deadline) expire(ch chan struct{}) {
+// expire is for the timer.
+func (d *deadline) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ch == ch && !isClosed(ch) {
-		close(ch)
+	if d.due = (time.Time{}); d.final || d.at.IsZero() || isClosed(d.ch) {
+		return
 	}
+	d.arm()
 }
 
 // end ends every wait, for good.
