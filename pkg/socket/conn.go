@@ -126,6 +126,7 @@ func (c *Conn) Ready(sc stack.Conn, e tcp.Events) {
 		c.begin(sc)
 	}
 	c.publish(sc)
+	sc.Yield()
 	var s status
 	for _, r := range &reasons {
 		if e&r.e != 0 {

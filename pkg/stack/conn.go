@@ -74,6 +74,10 @@ func (c Conn) Shard() int { return c.shard.id }
 // Post hands t to the connection's shard, from any goroutine. It reports false when the stack has been closed.
 func (c Conn) Post(t *Task) bool { return c.shard.post(t) }
 
+// Yield is for a handler who has woken a goroutine: it runs when the turn is over, on this processor, where what it is to read
+// is in the cache, and before the shard spins or sleeps. Else another thread would have to be woken for it.
+func (c Conn) Yield() { c.shard.yield = true }
+
 // Closed is closed when the stack has been closed and nothing runs on it any more.
 func (c Conn) Closed() <-chan struct{} { return c.shard.stack.ended }
 

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"errors"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/tcpd-project/tcpd/pkg/fsm"
@@ -102,6 +103,7 @@ type shard struct {
 	inbox               inbox
 	over                chan struct{} // closed when run has returned
 	stopping            atomic.Bool
+	yield               bool         // Conn.Yield
 	forwards            atomic.Int32 // packets on their way here from other shards
 	forwardBytes        atomic.Int64 // and their bytes
 	counters            Counters
@@ -175,6 +177,10 @@ func (s *shard) run() error {
 		var err error
 		if next, err = s.turn(); err != nil {
 			return s.gone(err)
+		}
+		if s.yield {
+			s.yield = false
+			runtime.Gosched()
 		}
 	}
 	s.abortAll()
