@@ -31,15 +31,21 @@ func (c *Conn) near() bool { return c.rtt.min < paceFrom }
 func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse < x.Memory.Limit/2 }
 
 // tuneSend lets the send buffer hold three times what may be in flight, so that an acknowledgment always finds text to
-// send: in recovery it holds what was sent beyond a hole, too. A buffer that is too small keeps cwnd from being used.
+// send: in recovery it holds what was sent beyond a hole, too. A buffer that is too small keeps cwnd from being used. Over a
+// short way a small one is no loss, and only the least round trip's worth counts; but a writer in another goroutine is woken for
+// every third of it.
 func (c *Conn) tuneSend(x *Env) {
 	most := uint32(c.Settings(x).SendBufferMax)
-	held := c.is(factLimited) || c.is(factStarved) && !c.near() // over a short way a small buffer is no loss
+	near, shared := c.near(), x.Memory.ring(c.snd.ring).shared
+	held := c.is(factLimited) || c.is(factStarved) && (shared || !near)
 	if c.is(factSendFixed) || c.snd.buf >= most || !held || !x.roomToGrow() {
 		return
 	}
 	want := 3 * uint64(c.cw.Cwnd)
-	if c.near() {
+	switch {
+	case near && shared:
+		want = min(want, nearMax)
+	case near:
 		want = want * uint64(c.rtt.min) / uint64(max(c.rtt.srtt, 1))
 	}
 	c.snd.buf = max(c.snd.buf, uint32(min(uint64(most), want)))
