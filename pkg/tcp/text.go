@@ -129,12 +129,20 @@ func (c *Conn) store(x *Env, at seq.Num, p []byte) bool {
 	return true
 }
 
+// bulk is as much text at once as only those send who have much.
+const bulk = 16 << 10
+
 // reserve makes the ring hold n bytes from the first unread one on. One that a reader in another goroutine may look
-// at can't be used again by anybody, so that it grows fourfold: fewer are left behind.
+// at can't be used again by anybody, so that it grows fourfold, and begins large if much has come at once: fewer are left behind.
 func (c *Conn) reserve(x *Env, n int) bool {
-	if h := c.rcv.ring; h != 0 && x.Memory.ring(h).shared && len(x.Memory.ring(h).buf) < n {
-		n = min(max(n, 4*len(x.Memory.ring(h).buf)), max(n, int(c.rcv.buf)))
+	size := n
+	switch r := x.Memory.ring(c.rcv.ring); {
+	case c.rcv.ring == 0 && n >= bulk && x.roomToGrow():
+		size = 4 * n
+	case r.shared && len(r.buf) < n:
+		size = 4 * len(r.buf)
 	}
+	n = max(n, min(size, int(c.rcv.buf)))
 	if !x.Memory.ensure(&c.rcv.ring, n, c.rcv.read) {
 		x.Errors.Memory++
 		return false
