@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,13 +88,13 @@ func loaded(t *testing.T, text string) *config.Config {
 func TestServicesListen(t *testing.T) {
 	c := loaded(t, "")
 	want := map[uint16]stack.ListenConfig{}
-	for _, port := range c.Services.Ports() {
-		want[port] = stack.ListenConfig{Prefix: server, Port: port}
+	for _, v := range c.Services {
+		want[v.Port] = stack.ListenConfig{Prefix: server, Port: v.Port}
 	}
 	http := want[config.PortHTTP]
 	set := settings(&c.TCP)
 	set.UserTimeout = longestStall
-	http.Backlog, http.Connections, http.TCP = socket.DefaultBacklog, mostHTTP, &set
+	http.Backlog, http.Connections, http.TCP = socket.DefaultBacklog, mostServed, &set
 	want[config.PortHTTP] = http
 	if got := listening(t, c); len(want) != 5 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
@@ -258,5 +262,72 @@ func echo(t *testing.T, c *socket.Conn) {
 	}
 	if _, err := io.ReadFull(c, text); err != nil || string(text) != "hello" {
 		t.Fatalf("%q, %v", text, err)
+	}
+}
+
+// TestServicesWhereListed: each listens at its port and address, in its way.
+func TestServicesWhereListed(t *testing.T) {
+	c := loaded(t, `
+services:
+  - {port: 1007, service: echo, through: conn}
+  - {port: 2007, service: echo, through: handler, address: 10.7.0.2}
+  - {port: 8080, service: http, static: .}
+`)
+	got := listening(t, c)
+	for port, served := range map[uint16]int{1007: mostServed, 2007: 0, 8080: mostServed} {
+		if l, ok := got[port]; !ok || l.Connections != served || l.Prefix != server {
+			t.Errorf("port %d: %v, %+v", port, ok, l)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("%d ports", len(got))
+	}
+	_, here := newPair(t, c)
+	echo(t, dial(t, here, 1007))
+	echo(t, dial(t, here, 2007))
+}
+
+// TestServicesFault: where one cannot listen, none is left that does.
+func TestServicesFault(t *testing.T) {
+	c := loaded(t, "services: [{port: 80, service: http, static: .}, {port: 7, service: echo, through: conn}]")
+	c.Services = append(c.Services, config.Service{Port: 8080, Service: "http", Static: "no/such/dir"})
+	a, _ := pipe.New(1, pipe.Options{})
+	there := newStack(t, a, server, c, 1)
+	_, err := serve(there, c, zap.NewNop())
+	if err == nil || !strings.HasPrefix(err.Error(), "services[2]: http on port 8080: static: open no/such/dir") {
+		t.Error(err)
+	}
+	if left := there.Listeners(); len(left) != 0 {
+		t.Errorf("%d listeners are left", len(left))
+	}
+}
+
+// TestStaticOfEach: each web server has files of its own, or none.
+func TestStaticOfEach(t *testing.T) {
+	one, two := t.TempDir(), t.TempDir()
+	for dir, text := range map[string]string{one: "one", two: "two"} {
+		if err := os.WriteFile(filepath.Join(dir, "name"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, here := newPair(t, loaded(t, fmt.Sprintf(`
+services:
+  - {port: 80, service: http, static: %q}
+  - {port: 8080, service: http, static: %q}
+  - {port: 8081, service: http}
+`, one, two)))
+	transport := &http.Transport{DialContext: (&socket.Dialer{Stack: here}).DialContext}
+	defer transport.CloseIdleConnections()
+	web := http.Client{Transport: transport, Timeout: patience}
+	for port, want := range map[int]string{80: "200 one", 8080: "200 two", 8081: "404 404 page not found\n"} {
+		r, err := web.Get(fmt.Sprintf("http://%v:%d/name", server.Addr(), port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		if got := fmt.Sprintf("%d %s", r.StatusCode, body); err != nil || got != want {
+			t.Errorf("port %d: %q, %v, want %q", port, got, err, want)
+		}
 	}
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tcpd-project/tcpd/pkg/config"
 	"github.com/tcpd-project/tcpd/pkg/fsm"
 )
 
@@ -92,5 +94,28 @@ func TestReadmeKeys(t *testing.T) {
 	}
 	if keys == 0 {
 		t.Error("no table of what the TCP has")
+	}
+}
+
+// TestReadmeServices: what the README lists is a configuration.
+func TestReadmeServices(t *testing.T) {
+	texts := blocks(t, "yaml")
+	if len(texts) == 0 {
+		t.Error("there is none")
+	}
+	for _, text := range texts {
+		c, _, err := config.Parse("README.md", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range c.Services {
+			c.Services[i].Static = "" // whether there is such a directory is not the README's to say
+		}
+		for _, f := range c.Validate() {
+			t.Error(f)
+		}
+		if reflect.DeepEqual(c.Services, config.Defaults().Services) {
+			t.Error("no list of services")
+		}
 	}
 }

@@ -20,7 +20,8 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
-		Long: "Run the daemon: echo, discard, daytime, chargen and HTTP on an address behind a TUN.\n\n" +
+		Long: "Run the daemon: echo, discard, daytime, chargen and HTTP on an address behind a TUN, or the services that the\n" +
+			"configuration lists.\n\n" +
 			"What is given here overrides the file, which overrides the defaults; no file is needed.\n" +
 			"SIGUSR1 logs the counters. SIGTERM and SIGINT end the daemon, and the device with it.",
 		Example: "  tcpd run\n  curl http://10.7.0.2/",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -21,41 +22,100 @@ import (
 
 // services are what runs beside the shards.
 type services struct {
-	http    *http.Server
-	root    *os.Root
-	running sync.WaitGroup
+	stack      *stack.Stack
+	config     *config.Config
+	log        *zap.Logger
+	complaints *log.Logger // of the web servers
+	servers    []accepter
+	roots      []*os.Root
+	running    sync.WaitGroup
 }
 
-// serve listens on every address of c.
+// accepter takes connections from listeners until it is closed.
+type accepter interface {
+	Serve(net.Listener) error
+	Close() error
+}
+
+// serve listens as c says.
 func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error) {
-	for _, v := range []struct {
-		on      bool
-		name    string
-		port    uint16
-		handler stack.Handler
-	}{
-		{c.Services.Echo, "echo", config.PortEcho, service.Echo{}},
-		{c.Services.Discard, "discard", config.PortDiscard, service.Discard{}},
-		{c.Services.Daytime, "daytime", config.PortDaytime, service.Daytime{Now: time.Now}},
-		{c.Services.Chargen, "chargen", config.PortChargen, service.Chargen{}},
-	} {
-		for _, a := range c.Addresses {
-			if !v.on {
-				continue
-			}
-			if err := listen(s, listenConfig(c, a, v.port), v.handler); err != nil {
-				return nil, fmt.Errorf("%s on %s: %w", v.name, a, err)
-			}
-		}
+	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
+	if err != nil {
+		return nil, err
 	}
-	run := &services{}
-	if c.Services.HTTP.Enabled {
-		if err := run.serveHTTP(s, c, log); err != nil {
+	run := &services{stack: s, config: c, log: log, complaints: complaints}
+	for i := range c.Services {
+		v := &c.Services[i]
+		if err := run.start(v); err != nil {
 			run.close()
-			return nil, err
+			return nil, fmt.Errorf("services[%d]: %s on port %d: %w", i, v.Service, v.Port, err)
 		}
 	}
 	return run, nil
+}
+
+// simple are the services that can be both: a handler on the shard, and a goroutine a connection.
+var simple = map[string]interface {
+	stack.Handler
+	service.ConnService
+}{
+	"echo":    service.Echo{},
+	"discard": service.Discard{},
+	"daytime": service.Daytime{Now: time.Now},
+	"chargen": service.Chargen{},
+}
+
+// start lets a service listen.
+func (run *services) start(v *config.Service) error {
+	if !v.HasGoroutines() {
+		for _, a := range run.config.ListensAt(v) {
+			if err := listen(run.stack, listenConfig(run.config, a, v.Port), simple[v.Service]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	srv, err := run.server(v)
+	if err != nil {
+		return err
+	}
+	run.servers = append(run.servers, srv)
+	for _, a := range run.config.ListensAt(v) {
+		cfg := listenConfig(run.config, a, v.Port)
+		bound(&cfg, run.stack.Settings())
+		l, err := socket.ListenWith(run.stack, cfg)
+		if err != nil {
+			return err
+		}
+		run.running.Go(func() {
+			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+				run.log.Error(v.Service+" has ended", zap.Stringer("address", l.Addr()), zap.Error(err))
+			}
+		})
+	}
+	return nil
+}
+
+// server makes what serves the connections of v on goroutines.
+func (run *services) server(v *config.Service) (accepter, error) {
+	if v.Service != "http" {
+		return service.NewServer(simple[v.Service]), nil
+	}
+	files, err := run.files(v.Static)
+	return service.NewHTTP(files, run.complaints), err
+}
+
+// files are those of a directory, or nil without one.
+func (run *services) files(dir string) (fs.FS, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("static: %w", err)
+	}
+	run.roots = append(run.roots, root)
+	return root.FS(), nil
 }
 
 // listen lets a service listen that takes its connections as they open: if they are counted, they leave the accept
@@ -92,16 +152,16 @@ func (t *taker) Ready(c stack.Conn, e tcp.Events) {
 }
 
 const (
-	// mostHTTP bounds the connections of the web server, of which each takes a goroutine and some 20 KiB.
-	mostHTTP = 16384
+	// mostServed bounds the connections of a service with goroutines, of which each takes some 20 KiB with its own.
+	mostServed = 16384
 	// longestStall is how long a caller may take nothing of what there is for him, though he answers probes.
 	longestStall = 2 * time.Minute
 )
 
-// boundHTTP bounds what the web server's callers can hold, where the configuration does not say how.
-func boundHTTP(cfg *stack.ListenConfig, t tcp.Settings) {
+// bound bounds what callers of a service with goroutines can hold, where the configuration does not say how.
+func bound(cfg *stack.ListenConfig, t tcp.Settings) {
 	if cfg.Connections == 0 {
-		cfg.Connections = mostHTTP
+		cfg.Connections = mostServed
 	}
 	if cfg.TCP != nil {
 		t = *cfg.TCP
@@ -112,42 +172,13 @@ func boundHTTP(cfg *stack.ListenConfig, t tcp.Settings) {
 	cfg.TCP = &t
 }
 
-func (run *services) serveHTTP(s *stack.Stack, c *config.Config, log *zap.Logger) error {
-	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
-	if err != nil {
-		return err
-	}
-	var files fs.FS
-	if dir := c.Services.HTTP.Static; dir != "" {
-		if run.root, err = os.OpenRoot(dir); err != nil {
-			return fmt.Errorf("services.http.static: %w", err)
-		}
-		files = run.root.FS()
-	}
-	run.http = service.NewHTTP(files, complaints)
-	for _, a := range c.Addresses {
-		cfg := listenConfig(c, a, config.PortHTTP)
-		boundHTTP(&cfg, s.Settings())
-		l, err := socket.ListenWith(s, cfg)
-		if err != nil {
-			return fmt.Errorf("http on %s: %w", a, err)
-		}
-		run.running.Go(func() {
-			if err := run.http.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-				log.Error("http has ended", zap.Stringer("address", a), zap.Error(err))
-			}
-		})
-	}
-	return nil
-}
-
-// close ends the web server. The other services end with the stack.
+// close ends the services with goroutines. The others end with the stack.
 func (run *services) close() {
-	if run.http != nil {
-		_ = run.http.Close()
+	for _, srv := range run.servers {
+		_ = srv.Close()
 	}
 	run.running.Wait()
-	if run.root != nil {
-		_ = run.root.Close()
+	for _, root := range run.roots {
+		_ = root.Close()
 	}
 }

@@ -24,7 +24,8 @@ type Config struct {
 	Listeners []Listener `yaml:"listeners"`
 	Routes    []Route    `yaml:"routes"`
 	Limits    Limits     `yaml:"limits"`
-	Services  Services   `yaml:"services"`
+	// Services are what listens.
+	Services []Service `yaml:"services"`
 }
 
 // Log is what is logged.
@@ -103,6 +104,6 @@ func Defaults() Config {
 			Congestion: "cubic", Pacing: true, ECN: "passive", Timestamps: true, WindowScale: true, SACK: true, MinTSOSegs: 2, TTL: 64,
 		},
 		Limits:   Limits{HalfOpen: 4096, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB},
-		Services: Services{Echo: true, Discard: true, Daytime: true, Chargen: true, HTTP: HTTP{Enabled: true}},
+		Services: defaultServices(),
 	}
 }

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +63,11 @@ func TestExampleHasEveryKey(t *testing.T) {
 					t.Errorf("%s lacks an example of %s", example, key)
 					continue
 				}
-				look(f.Type.Elem(), list[0].(map[string]any), above+key+".")
+				all := map[string]any{} // the entries together have every key
+				for _, entry := range list {
+					maps.Copy(all, entry.(map[string]any))
+				}
+				look(f.Type.Elem(), all, above+key+".")
 			}
 		}
 	}
@@ -88,10 +94,13 @@ func TestExamplesAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range c.Services {
+		c.Services[i].Static = "" // whether there is such a directory is not the example's to say
+	}
 	for _, f := range c.Validate() {
 		t.Error(f)
 	}
-	if len(c.Listeners) == 0 || len(c.Routes) == 0 {
+	if len(c.Listeners) == 0 || len(c.Routes) == 0 || reflect.DeepEqual(c.Services, Defaults().Services) {
 		t.Errorf("no examples: %+v", c)
 	}
 }
@@ -104,6 +113,7 @@ func TestExampleNamesEveryChoice(t *testing.T) {
 	}
 	for key, names := range map[string][]string{
 		"level": Levels, "offload": Offloads, "mtu_probing": MTUProbings, "ecn": ECNs, "congestion": cc.Names(),
+		"services": slices.Concat(ServiceNames, Throughs),
 	} {
 		comment := regexp.MustCompile(`((?m:^ *#.*\n)+) *` + key + `:`).FindSubmatch(text)
 		if comment == nil {
@@ -140,7 +150,7 @@ tcp:
   receive_buffer: 256 KiB
   nodelay: true
 services:
-  chargen: false
+  - {port: 8080, service: http, address: 192.0.2.2}
 `
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -154,7 +164,7 @@ services:
 	want.Host = netip.MustParsePrefix("192.0.2.1/30")
 	want.Addresses = []Prefix{{netip.MustParsePrefix("192.0.2.2/32")}, {netip.MustParsePrefix("198.51.100.0/24")}}
 	want.TCP.MSL, want.TCP.SendBuffer, want.TCP.ReceiveBuffer, want.TCP.NoDelay = 2*time.Minute, 64*KiB, 256*KiB, true
-	want.Services.Chargen = false
+	want.Services = []Service{{Port: 8080, Service: "http", Address: want.Addresses[0]}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
@@ -230,7 +240,7 @@ func TestValidate(t *testing.T) {
 		{"", func(c *Config) { c.Addresses = prefixes("0.0.0.0/0") }},
 		{"", func(c *Config) { c.MTU, c.Queues = 68, 64 }},
 		{"", func(c *Config) { c.TCP.DelayedAck = 0 }},
-		{"", func(c *Config) { c.Services.HTTP.Static = "." }},
+		{"", func(c *Config) { c.Services[4].Static = "." }},
 		{"device", func(c *Config) { c.Device = "sixteen-byte-name" }},
 		{"device", func(c *Config) { c.Device = "a/b" }},
 		{"host", func(c *Config) { c.Host = netip.MustParsePrefix("2001:db8::1/64") }},
@@ -256,8 +266,8 @@ func TestValidate(t *testing.T) {
 		{"tcp.congestion", func(c *Config) { c.TCP.Congestion = "vegas" }},
 		{"tcp.ecn", func(c *Config) { c.TCP.ECN = "maybe" }},
 		{"limits.memory", func(c *Config) { c.Limits.Memory = KiB }},
-		{"services.http.static", func(c *Config) { c.Services.HTTP.Static = "no/such/dir" }},
-		{"services.http.static", func(c *Config) { c.Services.HTTP.Static = "config.go" }},
+		{"services[4].static", func(c *Config) { c.Services[4].Static = "no/such/dir" }},
+		{"services[4].static", func(c *Config) { c.Services[4].Static = "config.go" }},
 	} {
 		c := Defaults()
 		test.spoil(&c)

@@ -10,11 +10,11 @@ import (
 // Listener is how the service on a port listens, at each of the addresses.
 type Listener struct {
 	Port              uint16  `yaml:"port"`
-	Backlog           int     `yaml:"backlog"`            // connections not yet taken; 0: 4096 for HTTP, no limit elsewhere
+	Backlog           int     `yaml:"backlog"`            // connections not yet taken; 0: 4096 where connections have goroutines, no limit elsewhere
 	HalfOpen          int     `yaml:"half_open"`          // connections; 0: limits.half_open alone
 	SourceBacklog     int     `yaml:"source_backlog"`     // of one remote address; 0: no limit
 	SourceHalfOpen    int     `yaml:"source_half_open"`   // of one remote address; 0: no limit
-	Connections       int     `yaml:"connections"`        // open; 0: 16384 for HTTP, no limit elsewhere
+	Connections       int     `yaml:"connections"`        // open; 0: 16384 where connections have goroutines, no limit elsewhere
 	SourceConnections int     `yaml:"source_connections"` // open from one remote address; 0: no limit
 	FastOpen          int     `yaml:"fast_open"`          // connections opened by cookies and not yet confirmed; 0: no cookies
 	TCP               Changes `yaml:"tcp"`
@@ -33,7 +33,7 @@ func (c Changes) Over(t TCP) TCP {
 }
 
 func (v *faults) listeners(c *Config) {
-	ports := c.Services.Ports()
+	ports := c.ports()
 	for i, l := range c.Listeners {
 		key := fmt.Sprintf("listeners[%d]", i)
 		switch {

@@ -106,10 +106,10 @@ func TestListenerLoadFaults(t *testing.T) {
 		"listeners: [80]\n":                                             "f:1:13: listeners[0]: keys with values are wanted here",
 		"listeners: [{port: 65536}]\n":                                  "f:1:20: listeners[0].port: 65536 is not a whole number from 0 to 65535",
 		"listeners: [{port: http}]\n":                                   "f:1:20: listeners[0].port: http is not a whole number",
-		"listeners:\n  - port: 80\n    blacklog: 3\n":                   "f:3:5: listeners[0].blacklog: unknown key: there are port, backlog, half_open",
+		"listeners:\n  - port: 80\n    blacklog: 3\n":                   "f:3:5: listeners[0].blacklog: unknown key; is it to be backlog? there are port, backlog, half_open",
 		"listeners:\n  - port: 80\n    backlog: many\n":                 "f:3:14: listeners[0].backlog: many is not a whole number",
 		"listeners:\n  - {port: 7}\n  - port: 9\n    tcp: 3\n":          "f:4:10: listeners[1].tcp: keys with values are wanted here",
-		"listeners:\n  - tcp:\n      mls: 3s\n":                         "f:3:7: listeners[0].tcp.mls: unknown key: there are msl",
+		"listeners:\n  - tcp:\n      mls: 3s\n":                         "f:3:7: listeners[0].tcp.mls: unknown key; is it to be msl? there are msl",
 		"listeners:\n  - tcp:\n      rto_min: 3\n":                      "f:3:16: listeners[0].tcp.rto_min: 3 is not a length of time",
 		"listeners:\n  - tcp:\n      msl: 3s\n":                         "f:3:7: listeners[0].tcp.msl: the MSL is the whole stack's: tcp.msl sets it",
 		"listeners:\n  - {port: 7,\n     port: 9}\n":                    "f:3:6: mapping key \"port\" already defined",
@@ -125,9 +125,9 @@ func TestListenerLoadFaults(t *testing.T) {
 // TestListenerFaults: what is wrong with an entry is told with its place in the file, and once.
 func TestListenerFaults(t *testing.T) {
 	for text, want := range map[string][]string{
-		"listeners: [{port: 80}]\n":                                               nil,
-		"listeners: [{port: 81}]\n":                                               {"f:1:20 listeners[0].port: no service listens on port 81: there are services on 7, 9, 13, 19, 80"},
-		"listeners: [{port: 7}]\nservices: {echo: false}\n":                       {"f:1:20 listeners[0].port: no service listens on port 7: there are services on 9, 13, 19, 80"},
+		"listeners: [{port: 80}]\n": nil,
+		"listeners: [{port: 81}]\n": {"f:1:20 listeners[0].port: no service listens on port 81: there are services on 7, 9, 13, 19, 80"},
+		"listeners: [{port: 7}]\nservices: [{port: 9, service: discard}, {port: 80, service: http}, {port: 9, service: echo, address: 10.7.0.2}]\n": {"f:1:20 listeners[0].port: no service listens on port 7: there are services on 9, 80"},
 		"listeners: [{backlog: 3}]\n":                                             {"f:1:14 listeners[0].port: a port from 1 to 65535 is wanted"},
 		"listeners:\n  - port: 7\n  - port: 80\n  - port: 7\n":                    {"f:4:11 listeners[2].port: port 7 is there twice"},
 		"listeners:\n  - port: 7\n    backlog: -1\n":                              {"f:3:14 listeners[0].backlog: -1 is outside 0 to 1048576"},

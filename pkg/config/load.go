@@ -133,7 +133,7 @@ func (r *reader) pairs(n ast.Node, key string, t reflect.Type, f func(name, key 
 		name := it.Key().String()
 		full := strings.TrimPrefix(key+"."+name, ".")
 		if !slices.Contains(keys, name) {
-			r.faultf(it.Key(), full, "unknown key: there are %s", strings.Join(keys, ", "))
+			r.faultf(it.Key(), full, "unknown key%s there are %s", meant(name, keys), strings.Join(keys, ", "))
 			continue
 		}
 		r.places[full] = r.place(it.Key().GetToken())
@@ -172,7 +172,7 @@ func written(n ast.Node) string {
 func (r *reader) list(n ast.Node, key string, v reflect.Value) {
 	a, ok := n.(*ast.SequenceNode)
 	if !ok {
-		r.faultf(n, key, "%s is not a list, such as [%s]", n, n)
+		r.faultf(n, key, "%s is not a list, such as [%s]", n, listed(n, v.Type().Elem()))
 		return
 	}
 	v.SetZero()
@@ -183,6 +183,14 @@ func (r *reader) list(n ast.Node, key string, v reflect.Value) {
 		r.value(n, key, e)
 		v.Set(reflect.Append(v, e))
 	}
+}
+
+// listed is n as the entry of a list or, where it cannot be one, what one looks like.
+func listed(n ast.Node, entry reflect.Type) string {
+	if entry == reflect.TypeFor[Service]() {
+		return "{port: 7, service: echo}"
+	}
+	return n.String()
 }
 
 // first is where n begins; a mapping's own token may be a colon within it.

@@ -28,6 +28,9 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// within reports whether all of p lies in o.
+func (p Prefix) within(o Prefix) bool { return p.Bits() >= o.Bits() && o.Overlaps(p.Prefix) }
+
 // MarshalText is what UnmarshalText reads.
 func (p Prefix) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 

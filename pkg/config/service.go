@@ -1,6 +1,13 @@
 package config
 
-// The ports of the services.
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// The ports of the services that run by default.
 const (
 	PortEcho    = 7
 	PortDiscard = 9
@@ -9,33 +16,118 @@ const (
 	PortHTTP    = 80
 )
 
-// Services are those that run.
-type Services struct {
-	Echo    bool `yaml:"echo"`
-	Discard bool `yaml:"discard"`
-	Daytime bool `yaml:"daytime"`
-	Chargen bool `yaml:"chargen"`
-	HTTP    HTTP `yaml:"http"`
+// Service is one that listens on a port.
+type Service struct {
+	Port    uint16 `yaml:"port"`
+	Service string `yaml:"service"` // ServiceNames
+	Address Prefix `yaml:"address"` // the zero value: all of the addresses
+	Through string `yaml:"through"` // Throughs, or empty: what is first of those that the service has
+	Static  string `yaml:"static"`  // of http: a directory, or empty
 }
 
-// HTTP is the web server on port 80.
-type HTTP struct {
-	Enabled bool   `yaml:"enabled"`
-	Static  string `yaml:"static"` // a directory, or empty
+// ServiceNames are the values of Service.Service.
+var ServiceNames = []string{"echo", "discard", "daytime", "chargen", "http"}
+
+// Throughs are the values of Service.Through: a handler that the shard calls, and a goroutine a connection that has a
+// net.Conn.
+var Throughs = []string{Handler, Conn}
+
+// The ways of a service to its connections.
+const (
+	Handler = "handler"
+	Conn    = "conn"
+)
+
+func defaultServices() []Service {
+	return []Service{
+		{Port: PortEcho, Service: "echo"}, {Port: PortDiscard, Service: "discard"}, {Port: PortDaytime, Service: "daytime"},
+		{Port: PortChargen, Service: "chargen"}, {Port: PortHTTP, Service: "http"},
+	}
 }
 
-// Ports are those that the services listen on.
-func (s *Services) Ports() (list []uint16) {
-	for _, v := range []struct {
-		runs bool
-		port uint16
-	}{
-		{s.Echo, PortEcho}, {s.Discard, PortDiscard}, {s.Daytime, PortDaytime}, {s.Chargen, PortChargen},
-		{s.HTTP.Enabled, PortHTTP},
-	} {
-		if v.runs {
-			list = append(list, v.port)
+// HasGoroutines reports whether each connection of the service has goroutines of its own.
+func (s *Service) HasGoroutines() bool { return s.Through == Conn || s.needsConn() }
+
+func (s *Service) needsConn() bool { return s.Service == "http" }
+
+// ListensAt is where a service of c listens: at its address, or at all those of tcpd that no other service has on the same
+// port for itself.
+func (c *Config) ListensAt(s *Service) (list []Prefix) {
+	if s.Address.IsValid() {
+		return []Prefix{s.Address}
+	}
+	for _, a := range c.Addresses {
+		if !slices.ContainsFunc(c.Services, func(o Service) bool { return o.Port == s.Port && o.Address == a }) {
+			list = append(list, a)
 		}
 	}
 	return list
+}
+
+// ports are those that services listen on.
+func (c *Config) ports() (list []uint16) {
+	for _, s := range c.Services {
+		list = append(list, s.Port)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func (v *faults) services(c *Config) {
+	for i := range c.Services {
+		s, key := &c.Services[i], fmt.Sprintf("services[%d]", i)
+		same := func(o Service) bool { return o.Port == s.Port && o.Address == s.Address }
+		switch {
+		case s.Port == 0:
+			v.add(key+".port", "a port from 1 to 65535 is wanted")
+		case slices.ContainsFunc(c.Services[:i], same):
+			v.add(key+".port", "port %d is there twice%s", s.Port, at(s.Address))
+		}
+		if s.Address.IsValid() && !slices.ContainsFunc(c.Addresses, s.Address.within) {
+			v.add(key+".address", "%s is not among the addresses that tcpd answers for", s.Address)
+		}
+		if slices.Contains(ServiceNames, s.Service) {
+			v.service(key, s)
+		} else {
+			v.add(key+".service", "%s", noService(s.Service))
+		}
+	}
+}
+
+// service adds what does not fit the kind of service that s is.
+func (v *faults) service(key string, s *Service) {
+	switch {
+	case s.Through != "" && !slices.Contains(Throughs, s.Through):
+		v.add(key+".through", "%q is none of %s", s.Through, strings.Join(Throughs, ", "))
+	case s.Through == Handler && s.needsConn():
+		v.add(key+".through", "%s is there only through %s", s.Service, Conn)
+	}
+	if s.Static != "" {
+		v.static(key+".static", s)
+	}
+}
+
+func (v *faults) static(key string, s *Service) {
+	if s.Service != "http" {
+		v.add(key, "%s has no files: this is for http", s.Service)
+	} else if i, err := os.Stat(s.Static); err != nil {
+		v.add(key, "%v", err)
+	} else if !i.IsDir() {
+		v.add(key, "%s is not a directory", s.Static)
+	}
+}
+
+func at(a Prefix) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return " at " + a.String()
+}
+
+func noService(name string) string {
+	there := "there are " + strings.Join(ServiceNames, ", ")
+	if name == "" {
+		return "a service is wanted: " + there
+	}
+	return fmt.Sprintf("%q is no service%s %s", name, meant(name, ServiceNames), there)
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -29,18 +28,12 @@ func (c *Config) Validate() []*Fault {
 	v.device(c)
 	v.addresses(c)
 	v.tcp(&c.TCP)
+	v.services(c)
 	v.listeners(c)
 	v.limits(&c.Limits)
 	v.routes(c.Routes)
 	if !slices.Contains(Levels, c.Log.Level) {
 		v.add("log.level", "%q is none of %s", c.Log.Level, strings.Join(Levels, ", "))
-	}
-	if dir := c.Services.HTTP.Static; dir != "" {
-		if i, err := os.Stat(dir); err != nil {
-			v.add("services.http.static", "%v", err)
-		} else if !i.IsDir() {
-			v.add("services.http.static", "%s is not a directory", dir)
-		}
 	}
 	return v
 }

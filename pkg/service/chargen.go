@@ -1,6 +1,10 @@
 package service
 
 import (
+	"io"
+	"net"
+	"sync"
+
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
@@ -46,5 +50,21 @@ func (Chargen) Ready(c stack.Conn, e tcp.Events) {
 	}
 	if e&tcp.Opened != 0 {
 		c.Repeat(pattern, cycle)
+	}
+}
+
+// ServeConn implements ConnService.
+func (Chargen) ServeConn(c net.Conn) {
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer c.Close()
+	reading.Go(func() {
+		_, _ = io.Copy(io.Discard, c)
+		_ = c.Close() // ends the writing
+	})
+	for {
+		if _, err := c.Write(pattern); err != nil {
+			return
+		}
 	}
 }

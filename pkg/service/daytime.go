@@ -1,6 +1,8 @@
 package service
 
 import (
+	"io"
+	"net"
 	"time"
 
 	"github.com/tcpd-project/tcpd/pkg/stack"
@@ -28,9 +30,26 @@ func (d Daytime) Ready(c stack.Conn, e tcp.Events) {
 	switch {
 	case e&tcp.Opened != 0:
 		c.SetUserTimeout(longestStall)
-		c.Write([]byte(d.Now().Format("Monday, January 2, 2006 15:04:05-MST\r\n")))
+		c.Write(d.line())
 		c.CloseWrite()
 	case e&tcp.Finished != 0, c.EOF():
 		c.Close()
 	}
+}
+
+func (d Daytime) line() []byte {
+	return []byte(d.Now().Format("Monday, January 2, 2006 15:04:05-MST\r\n"))
+}
+
+// ServeConn implements ConnService. What the caller says is thrown away until he closes, or for a while.
+func (d Daytime) ServeConn(c net.Conn) {
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(longestStall)); err != nil {
+		return
+	}
+	_, _ = c.Write(d.line())
+	if h, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = h.CloseWrite()
+	}
+	_, _ = io.Copy(io.Discard, c)
 }

@@ -1,6 +1,9 @@
 package service
 
 import (
+	"io"
+	"net"
+
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
@@ -23,6 +26,12 @@ func (Echo) Ready(c stack.Conn, e tcp.Events) {
 	closeAfterPeer(c)
 }
 
+// ServeConn implements ConnService. The text goes from the receive ring to the send ring.
+func (Echo) ServeConn(c net.Conn) {
+	defer c.Close()
+	_, _ = io.Copy(c, c)
+}
+
 // Discard throws away what it is sent (RFC 863), and closes when the peer has.
 type Discard struct{}
 
@@ -35,6 +44,12 @@ func (Discard) Ready(c stack.Conn, e tcp.Events) {
 		c.Consume(len(p))
 	}
 	closeAfterPeer(c)
+}
+
+// ServeConn implements ConnService.
+func (Discard) ServeConn(c net.Conn) {
+	defer c.Close()
+	_, _ = io.Copy(io.Discard, c)
 }
 
 // closeAfterPeer closes a connection whose peer has closed, once all has been read.

@@ -2,8 +2,10 @@ package service
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -33,13 +35,13 @@ const port = 1000
 // wire is two stacks that hear each other.
 type wire struct{ client, server *stack.Stack }
 
-func newWire(t *testing.T) *wire {
+func newWire(t testing.TB) *wire {
 	t.Helper()
 	a, b := pipe.New(2, pipe.Options{})
 	return &wire{client: start(t, a, client, 1), server: start(t, b, server, 2)}
 }
 
-func start(t *testing.T, l *link.Link, addr netip.Addr, seed uint64) *stack.Stack {
+func start(t testing.TB, l *link.Link, addr netip.Addr, seed uint64) *stack.Stack {
 	t.Helper()
 	settings := tcp.Defaults()
 	settings.MSL = 100 * time.Millisecond
@@ -55,27 +57,72 @@ func start(t *testing.T, l *link.Link, addr netip.Addr, seed uint64) *stack.Stac
 	return s
 }
 
-// dial connects to h, which serves connections.
-func dial(t *testing.T, h stack.Handler) *socket.Conn {
+func (n *wire) dial(t *testing.T) *socket.Conn {
 	t.Helper()
-	n := newWire(t)
-	if _, err := n.server.Listen(stack.ListenConfig{Prefix: netip.PrefixFrom(server, 32), Port: port}, h); err != nil {
+	c := n.dialForEver(t)
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return n.dial(t, port)
+	return c
 }
 
-func (n *wire) dial(t *testing.T, port uint16) *socket.Conn {
+// dialForEver is dial without a deadline.
+func (n *wire) dialForEver(t testing.TB) *socket.Conn {
 	t.Helper()
 	c, err := socket.Dial(n.client, netip.AddrPortFrom(server, port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	return c
+}
+
+// simple is what the services that can be both are.
+type simple interface {
+	stack.Handler
+	ConnService
+}
+
+// ways are those to a service: as a handler on the shard, and on a goroutine with a net.Conn.
+var ways = []struct {
+	name   string
+	listen func(testing.TB, *wire, simple)
+}{
+	{"handler", func(t testing.TB, w *wire, v simple) {
+		if _, err := w.server.Listen(stack.ListenConfig{Prefix: netip.PrefixFrom(server, 32), Port: port}, v); err != nil {
+			t.Fatal(err)
+		}
+	}},
+	{"conn", func(t testing.TB, w *wire, v simple) { w.serve(t, v) }},
+}
+
+// bothWays runs a test on a connection to a service of each kind.
+func bothWays(t *testing.T, v simple, run func(*testing.T, *socket.Conn)) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			w := newWire(t)
+			way.listen(t, w, v)
+			run(t, w.dial(t))
+		})
+	}
+}
+
+// serve serves connections on goroutines.
+func (n *wire) serve(t testing.TB, v ConnService) {
+	t.Helper()
+	l, err := socket.ListenWith(n.server, stack.ListenConfig{Prefix: netip.PrefixFrom(server, 32), Port: port})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	srv := NewServer(v)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	t.Cleanup(func() {
+		_ = srv.Close()
+		if err := <-served; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("serving ended with %v", err)
+		}
+	})
 }
 
 // expectEOF reads on and fails unless the peer has closed and sent no more.
@@ -96,8 +143,9 @@ func payload(seed uint64, size int) []byte {
 
 // RFC 862: "once a connection is established any data received is sent back. This continues until the calling user
 // terminates the connection."
-func TestEcho(t *testing.T) {
-	c := dial(t, Echo{})
+func TestEcho(t *testing.T) { bothWays(t, Echo{}, testEcho) }
+
+func testEcho(t *testing.T, c *socket.Conn) {
 	for i, size := range []int{1, 2, 1459, 1460, 1461, 65536, 3 << 20} {
 		sent := payload(uint64(i), size)
 		wrote := make(chan error, 1)
@@ -127,8 +175,9 @@ func TestEcho(t *testing.T) {
 }
 
 // TestEchoWaitsForItsReader sends more than all buffers hold before it reads.
-func TestEchoWaitsForItsReader(t *testing.T) {
-	c := dial(t, Echo{})
+func TestEchoWaitsForItsReader(t *testing.T) { bothWays(t, Echo{}, testEchoWaitsForItsReader) }
+
+func testEchoWaitsForItsReader(t *testing.T, c *socket.Conn) {
 	size := 100 << 20
 	if testing.Short() { // still more than four buffers of a short way
 		size = 16 << 20
@@ -157,8 +206,9 @@ func TestEchoWaitsForItsReader(t *testing.T) {
 }
 
 // RFC 863: "any data received is thrown away. No response is sent."
-func TestDiscard(t *testing.T) {
-	c := dial(t, Discard{})
+func TestDiscard(t *testing.T) { bothWays(t, Discard{}, testDiscard) }
+
+func testDiscard(t *testing.T, c *socket.Conn) {
 	if _, err := c.Write(payload(1, 8<<20)); err != nil {
 		t.Fatal(err)
 	}
@@ -173,16 +223,18 @@ func TestDiscard(t *testing.T) {
 // One of its two examples has this form.
 func TestDaytime(t *testing.T) {
 	now := time.Date(1982, time.February, 22, 17, 37, 43, 0, time.FixedZone("PST", -8*3600))
-	c := dial(t, Daytime{Now: func() time.Time { return now }})
-	got, err := io.ReadAll(c)
-	if want := "Monday, February 22, 1982 17:37:43-PST\r\n"; err != nil || string(got) != want {
-		t.Errorf("%q and %v, want %q", got, err, want)
-	}
+	bothWays(t, Daytime{Now: func() time.Time { return now }}, func(t *testing.T, c *socket.Conn) {
+		got, err := io.ReadAll(c)
+		if want := "Monday, February 22, 1982 17:37:43-PST\r\n"; err != nil || string(got) != want {
+			t.Errorf("%q and %v, want %q", got, err, want)
+		}
+	})
 }
 
 // TestDaytimeThrowsAway what a caller says, and tells him the time all the same.
-func TestDaytimeThrowsAway(t *testing.T) {
-	c := dial(t, Daytime{Now: time.Now})
+func TestDaytimeThrowsAway(t *testing.T) { bothWays(t, Daytime{Now: time.Now}, testDaytimeThrowsAway) }
+
+func testDaytimeThrowsAway(t *testing.T, c *socket.Conn) {
 	_, _ = c.Write([]byte("what time is it?\r\n")) // fails where the answer, and the end, has come before
 	if got, err := io.ReadAll(c); err != nil || len(got) == 0 {
 		t.Errorf("%q and %v", got, err)
@@ -195,8 +247,9 @@ const chargenPage = ` !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ
 "#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_` + "`" + `abcdefghi
 `
 
-func TestChargen(t *testing.T) {
-	c := dial(t, Chargen{})
+func TestChargen(t *testing.T) { bothWays(t, Chargen{}, testChargen) }
+
+func testChargen(t *testing.T, c *socket.Conn) {
 	const size = 5 << 20
 	got := make([]byte, size)
 	if _, err := io.ReadFull(c, got); err != nil {
@@ -226,8 +279,9 @@ func TestChargen(t *testing.T) {
 }
 
 // TestChargenThrowsAway what the caller sends, and goes on.
-func TestChargenThrowsAway(t *testing.T) {
-	c := dial(t, Chargen{})
+func TestChargenThrowsAway(t *testing.T) { bothWays(t, Chargen{}, testChargenThrowsAway) }
+
+func testChargenThrowsAway(t *testing.T, c *socket.Conn) {
 	wrote := make(chan error, 1)
 	go func() {
 		_, err := c.Write(payload(1, 4<<20))

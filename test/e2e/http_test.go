@@ -142,7 +142,7 @@ func bigBody() int64 {
 // staticConfig is a configuration that serves the files of dir.
 func staticConfig(t *testing.T, dir string) string {
 	t.Helper()
-	return config(t, fmt.Sprintf("services:\n  http:\n    static: %q\n", dir))
+	return config(t, fmt.Sprintf("services: [{port: 80, service: http, static: %q}]\n", dir))
 }
 
 // config writes a configuration file.
