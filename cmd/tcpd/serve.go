@@ -75,7 +75,7 @@ func (run *services) start(v *config.Service) error {
 		}
 		return nil
 	}
-	srv, err := run.server(v)
+	srv, admit, err := run.server(v)
 	if err != nil {
 		return err
 	}
@@ -83,6 +83,7 @@ func (run *services) start(v *config.Service) error {
 	for _, a := range run.config.ListensAt(v) {
 		cfg := listenConfig(run.config, a, v.Port)
 		bound(&cfg, run.stack.Settings())
+		cfg.Admit = admit
 		l, err := socket.ListenWith(run.stack, cfg)
 		if err != nil {
 			return err
@@ -96,13 +97,17 @@ func (run *services) start(v *config.Service) error {
 	return nil
 }
 
-// server makes what serves the connections of v on goroutines.
-func (run *services) server(v *config.Service) (accepter, error) {
-	if v.Service != "http" {
-		return service.NewServer(simple[v.Service]), nil
+// server makes what serves the connections of v on goroutines, and what decides on them, if anything does.
+func (run *services) server(v *config.Service) (accepter, func(*stack.Request), error) {
+	switch v.Service {
+	case "http":
+		files, err := run.files(v.Static)
+		return service.NewHTTP(files, run.complaints), nil, err
+	case "proxy":
+		p := service.NewProxy(v.To)
+		return service.NewServer(p), p.Admit, nil
 	}
-	files, err := run.files(v.Static)
-	return service.NewHTTP(files, run.complaints), err
+	return service.NewServer(simple[v.Service]), nil, nil
 }
 
 // files are those of a directory, or nil without one.

@@ -19,7 +19,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"", "tcp:\n  msl: 30s\n", "listeners:\n  - port: 80\n    tcp: {msl: 1s, nodelay: true}\n", "a: [1, 2", "mtu: &x 1500\nqueues: *x\n",
 		"addresses: [10.7.0.2, 10.8.0.0/16]\n---\nmtu: 1\n", "tcp: !!str x", "<<: {mtu: 9}\n", "routes:\n- {to: 1.2.3.0/24, mss: 500}", "mtu: 1e3\nmtu: 2",
-		"? [a]\n: b\n", "\xff\xfe", "limits: {memory: 9223372036854775807GiB}", "- mtu: 1", "tcp: ~", "services:\n- {port: 8, service: ehco, through: conn}", "device: |\n  tcpd0\n",
+		"? [a]\n: b\n", "\xff\xfe", "limits: {memory: 9223372036854775807GiB}", "- mtu: 1", "tcp: ~", "services:\n- {port: 5201, service: proxy, to: 127.0.0.1:5201}\n- {port: 8, service: ehco, through: conn}", "device: |\n  tcpd0\n",
 	} {
 		f.Add([]byte(s))
 	}

@@ -15,15 +15,16 @@ type kind struct {
 }
 
 var kinds = map[reflect.Type]kind{
-	reflect.TypeFor[string]():        {"text", anyScalar},
-	reflect.TypeFor[bool]():          {"true or false", ast.BoolType},
-	reflect.TypeFor[int]():           {"a whole number", ast.IntegerType},
-	reflect.TypeFor[uint8]():         {"a whole number from 0 to 255", ast.IntegerType},
-	reflect.TypeFor[uint16]():        {"a whole number from 0 to 65535", ast.IntegerType},
-	reflect.TypeFor[time.Duration](): {"a length of time, such as 30s or 200ms", ast.StringType},
-	reflect.TypeFor[Size]():          {"a size, such as 65536, 64KiB or 1MiB", anyScalar},
-	reflect.TypeFor[netip.Prefix]():  {"an address with its network, such as 10.7.0.1/24", ast.StringType},
-	reflect.TypeFor[Prefix]():        {"an address, such as 10.7.0.2, or a prefix, such as 10.7.0.0/28", ast.StringType},
+	reflect.TypeFor[string]():         {"text", anyScalar},
+	reflect.TypeFor[bool]():           {"true or false", ast.BoolType},
+	reflect.TypeFor[int]():            {"a whole number", ast.IntegerType},
+	reflect.TypeFor[uint8]():          {"a whole number from 0 to 255", ast.IntegerType},
+	reflect.TypeFor[uint16]():         {"a whole number from 0 to 65535", ast.IntegerType},
+	reflect.TypeFor[time.Duration]():  {"a length of time, such as 30s or 200ms", ast.StringType},
+	reflect.TypeFor[Size]():           {"a size, such as 65536, 64KiB or 1MiB", anyScalar},
+	reflect.TypeFor[netip.Prefix]():   {"an address with its network, such as 10.7.0.1/24", ast.StringType},
+	reflect.TypeFor[netip.AddrPort](): {"an address with a port, such as 127.0.0.1:8080", ast.StringType},
+	reflect.TypeFor[Prefix]():         {"an address, such as 10.7.0.2, or a prefix, such as 10.7.0.0/28", ast.StringType},
 }
 
 const anyScalar = ast.UnknownNodeType

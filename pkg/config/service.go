@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -18,15 +19,16 @@ const (
 
 // Service is one that listens on a port.
 type Service struct {
-	Port    uint16 `yaml:"port"`
-	Service string `yaml:"service"` // ServiceNames
-	Address Prefix `yaml:"address"` // the zero value: all of the addresses
-	Through string `yaml:"through"` // Throughs, or empty: what is first of those that the service has
-	Static  string `yaml:"static"`  // of http: a directory, or empty
+	Port    uint16         `yaml:"port"`
+	Service string         `yaml:"service"` // ServiceNames
+	Address Prefix         `yaml:"address"` // the zero value: all of the addresses
+	Through string         `yaml:"through"` // Throughs, or empty: what is first of those that the service has
+	Static  string         `yaml:"static"`  // of http: a directory, or empty
+	To      netip.AddrPort `yaml:"to"`      // of proxy: the server
 }
 
 // ServiceNames are the values of Service.Service.
-var ServiceNames = []string{"echo", "discard", "daytime", "chargen", "http"}
+var ServiceNames = []string{"echo", "discard", "daytime", "chargen", "http", "proxy"}
 
 // Throughs are the values of Service.Through: a handler that the shard calls, and a goroutine a connection that has a
 // net.Conn.
@@ -48,7 +50,7 @@ func defaultServices() []Service {
 // HasGoroutines reports whether each connection of the service has goroutines of its own.
 func (s *Service) HasGoroutines() bool { return s.Through == Conn || s.needsConn() }
 
-func (s *Service) needsConn() bool { return s.Service == "http" }
+func (s *Service) needsConn() bool { return s.Service == "http" || s.Service == "proxy" }
 
 // ListensAt is where a service of c listens: at its address, or at all those of tcpd that no other service has on the same
 // port for itself.
@@ -104,6 +106,14 @@ func (v *faults) service(key string, s *Service) {
 	}
 	if s.Static != "" {
 		v.static(key+".static", s)
+	}
+	switch {
+	case s.Service != "proxy" && s.To.IsValid():
+		v.add(key+".to", "%s goes nowhere: this is for proxy", s.Service)
+	case s.Service == "proxy" && !s.To.IsValid():
+		v.add(key+".to", "a proxy wants a server to go to, such as 127.0.0.1:8080")
+	case s.Service == "proxy" && s.To.Port() == 0:
+		v.add(key+".to", "%s: a port from 1 to 65535 is wanted", s.To)
 	}
 }
 

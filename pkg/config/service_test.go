@@ -13,12 +13,15 @@ services:
   - {port: 7, service: echo}
   - {port: 1007, service: echo, through: conn}
   - {port: 80, service: http, static: /srv/www, address: 10.7.0.0/28}
+  - {port: 5201, service: proxy, to: 127.0.0.1:5201}
+  - {port: 5202, service: proxy, to: "[::1]:5201"}
 `)
 	for i, want := range []string{
-		"7 echo <> false", "1007 echo <> true", "80 http </srv/www> true",
+		"7 echo <> invalid AddrPort false", "1007 echo <> invalid AddrPort true", "80 http </srv/www> invalid AddrPort true",
+		"5201 proxy <> 127.0.0.1:5201 true", "5202 proxy <> [::1]:5201 true",
 	} {
 		s := c.Services[i]
-		if got := fmt.Sprintf("%d %s <%s> %v", s.Port, s.Service, s.Static, s.HasGoroutines()); got != want {
+		if got := fmt.Sprintf("%d %s <%s> %v %v", s.Port, s.Service, s.Static, s.To, s.HasGoroutines()); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
@@ -60,8 +63,10 @@ func TestServiceLoadFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		"services: {echo: true}\n":                              "f:1:11: services: {echo: true} is not a list, such as [{port: 7, service: echo}]",
 		"services: echo\n":                                      "f:1:11: services: echo is not a list, such as [{port: 7, service: echo}]",
-		"services: [{port: 7, servise: echo}]\n":                "f:1:22: services[0].servise: unknown key; is it to be service? there are port, service, address, through, static",
+		"services: [{port: 7, servise: echo}]\n":                "f:1:22: services[0].servise: unknown key; is it to be service? there are port, service, address, through, static, to",
 		"services: [{port: seven, service: echo}]\n":            "f:1:19: services[0].port: seven is not a whole number from 0 to 65535",
+		"services: [{port: 7, service: proxy, to: here}]\n":     "f:1:42: services[0].to: here is not an address with a port, such as 127.0.0.1:8080",
+		"services: [{port: 7, service: proxy, to: 10.0.0.1}]\n": "f:1:42: services[0].to: 10.0.0.1 is not an address with a port, such as 127.0.0.1:8080",
 		"services: [{port: 7, service: echo, address: here}]\n": "f:1:46: services[0].address: here is not an address",
 	} {
 		_, _, err := Parse("f", []byte(text))
@@ -72,11 +77,12 @@ func TestServiceLoadFaults(t *testing.T) {
 }
 
 func TestServiceFaults(t *testing.T) {
-	const there = "there are echo, discard, daytime, chargen, http"
+	const there = "there are echo, discard, daytime, chargen, http, proxy"
 	for text, want := range map[string][]string{
 		"{port: 7, service: echo, through: conn}":                                  nil,
 		"{port: 7, service: echo, through: handler}":                               nil,
 		"{port: 80, service: http, through: conn, static: .}":                      nil,
+		"{port: 8, service: proxy, to: 127.0.0.1:80}":                              nil,
 		"{port: 7, service: echo}, {port: 7, service: discard, address: 10.7.0.2}": nil,
 		"{service: echo}":                                       {"f:1:13 services[0].port: a port from 1 to 65535 is wanted"},
 		"{port: 7}":                                             {"f:1:13 services[0].service: a service is wanted: " + there},
@@ -86,6 +92,9 @@ func TestServiceFaults(t *testing.T) {
 		"{port: 7, service: echo, through: con}":                {`f:1:46 services[0].through: "con" is none of handler, conn`},
 		"{port: 80, service: http, through: handler}":           {"f:1:47 services[0].through: http is there only through conn"},
 		"{port: 7, service: echo, static: .}":                   {"f:1:45 services[0].static: echo has no files: this is for http"},
+		"{port: 7, service: echo, to: 127.0.0.1:80}":            {"f:1:41 services[0].to: echo goes nowhere: this is for proxy"},
+		"{port: 8, service: proxy}":                             {"f:1:13 services[0].to: a proxy wants a server to go to, such as 127.0.0.1:8080"},
+		"{port: 8, service: proxy, to: 127.0.0.1:0}":            {"f:1:42 services[0].to: 127.0.0.1:0: a port from 1 to 65535 is wanted"},
 		"{port: 7, service: echo, address: 10.7.0.3}":           {"f:1:46 services[0].address: 10.7.0.3 is not among the addresses that tcpd answers for"},
 		"{port: 7, service: echo, address: 10.7.0.0/24}":        {"f:1:46 services[0].address: 10.7.0.0/24 is not among the addresses that tcpd answers for"},
 		"{port: 7, service: echo}, {port: 7, service: discard}": {"f:1:45 services[1].port: port 7 is there twice"},
@@ -110,7 +119,7 @@ func TestServiceFaults(t *testing.T) {
 func TestNearest(t *testing.T) {
 	for written, want := range map[string]string{
 		"echo": "echo", "ehco": "echo", "ecco": "echo", "eco": "echo", "echoo": "echo", "Echo": "echo", "discrad": "discard", "chargne": "chargen",
-		"htp": "http", "https": "http", "day-time": "daytime", "chat": "", "ssh": "", "": "", "x": "", "telnet": "",
+		"htp": "http", "https": "http", "day-time": "daytime", "porxy": "proxy", "chat": "", "ssh": "", "": "", "x": "", "telnet": "",
 	} {
 		if got := nearest(written, ServiceNames); got != want {
 			t.Errorf("nearest to %q is %q, want %q", written, got, want)

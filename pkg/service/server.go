@@ -48,7 +48,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// Close closes the listeners and connections, and waits until all have been let go.
+// Close closes the listeners and connections, and the service if it is an io.Closer, and waits until all have been let go.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -56,8 +56,12 @@ func (s *Server) Close() error {
 		_ = c.Close()
 	}
 	s.mu.Unlock()
+	var err error
+	if c, ok := s.service.(io.Closer); ok {
+		err = c.Close()
+	}
 	s.running.Wait()
-	return nil
+	return err
 }
 
 // begin notes what is to be closed; false when all has been.

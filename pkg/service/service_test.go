@@ -93,7 +93,7 @@ var ways = []struct {
 			t.Fatal(err)
 		}
 	}},
-	{"conn", func(t testing.TB, w *wire, v simple) { w.serve(t, v) }},
+	{"conn", func(t testing.TB, w *wire, v simple) { w.serve(t, v, nil) }},
 }
 
 // bothWays runs a test on a connection to a service of each kind.
@@ -107,10 +107,10 @@ func bothWays(t *testing.T, v simple, run func(*testing.T, *socket.Conn)) {
 	}
 }
 
-// serve serves connections on goroutines.
-func (n *wire) serve(t testing.TB, v ConnService) {
+// serve serves connections on goroutines. admit may be nil.
+func (n *wire) serve(t testing.TB, v ConnService, admit func(*stack.Request)) *socket.Listener {
 	t.Helper()
-	l, err := socket.ListenWith(n.server, stack.ListenConfig{Prefix: netip.PrefixFrom(server, 32), Port: port})
+	l, err := socket.ListenWith(n.server, stack.ListenConfig{Prefix: netip.PrefixFrom(server, 32), Port: port, Admit: admit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +123,7 @@ func (n *wire) serve(t testing.TB, v ConnService) {
 			t.Errorf("serving ended with %v", err)
 		}
 	})
+	return l
 }
 
 // expectEOF reads on and fails unless the peer has closed and sent no more.
