@@ -35,8 +35,9 @@ var arrows = map[string][]string{
 	"pkg/socket":     {"pkg/stack", "pkg/tcp", "pkg/ip", "pkg/mono", "pkg/seq"},
 	"pkg/service":    {"pkg/socket", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip"},
 	"pkg/observe":    {"pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
+	"pkg/control":    {"pkg/observe", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip"},
 	"pkg/config":     {"pkg/ip", "pkg/tcp/cc"}, // for names of addresses and of controllers
-	"pkg/tcptest":    everythingBut("cmd", "pkg/tun", "pkg/config"),
+	"pkg/tcptest":    everythingBut("cmd", "pkg/tun", "pkg/config", "pkg/control"),
 	"cmd":            everythingBut(),
 	"test":           everythingBut("cmd"),
 	"pkg/link/pipe":  {"pkg/link", "pkg/ip", "pkg/mono"},
@@ -236,6 +237,10 @@ func TestImportsCanFail(t *testing.T) {
 		{"pkg/link", module + "pkg/link/fault", false},
 		{"pkg/service/echo", module + "pkg/service", true},
 		{"pkg/service/echo", module + "pkg/observe", false},
+		{"pkg/control", module + "pkg/observe", true},
+		{"pkg/control", module + "pkg/config", false},
+		{"pkg/control", "go.uber.org/zap", false},
+		{"pkg/stack", module + "pkg/control", false},
 		{"pkg/new", module + "pkg/ip", false},
 	} {
 		if wrong := checkImport(c.from, c.to); (wrong == "") != c.ok {

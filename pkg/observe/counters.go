@@ -114,6 +114,13 @@ func (t *Counters) listener(port uint16, s stack.ListenerStats) {
 	t.Listeners[port] = l
 }
 
+// ListenerOf is how busy one listener is.
+func ListenerOf(s stack.ListenerStats) Listener {
+	t := Counters{Listeners: map[uint16]Listener{}}
+	t.listener(0, s)
+	return t.Listeners[0]
+}
+
 func (t *Counters) malformed(n uint64) {
 	t.PacketsRead += n
 	if n > 0 {

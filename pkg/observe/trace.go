@@ -28,7 +28,7 @@ func (t tracer) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.Sta
 	t.log.Debug("state",
 		zap.String("conn", connName(f)),
 		zap.Stringer("from", from), zap.Stringer("event", e), zap.Stringer("to", to),
-		zap.String("rfc", paragraph(from, e)))
+		zap.String("rfc", Paragraph(from, e)))
 }
 
 // Panicked returns a function for stack.Config that writes a user's panic to log, with the stack of its goroutine.
@@ -45,8 +45,8 @@ func connName(f stack.Flow) string {
 	return local.String() + " " + remote.String()
 }
 
-// paragraph is fsm.Paragraph with the RFC that most of them leave out.
-func paragraph(from fsm.State, e fsm.Event) string {
+// Paragraph is fsm.Paragraph with the RFC that most of them leave out.
+func Paragraph(from fsm.State, e fsm.Event) string {
 	p := fsm.Paragraph(from, e)
 	if strings.HasPrefix(p, "RFC ") {
 		return p

@@ -1,0 +1,213 @@
+package control
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/observe"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// Page is a part of a listing.
+type Page struct {
+	Connections []Connection `json:"connections"`
+	Next        string       `json:"next,omitempty"` // where the next page begins; "": this was the last
+}
+
+// Connection is a flow: half-open, open, or in TIME-WAIT. Times are in ns, queues in bytes.
+type Connection struct {
+	ID      string   `json:"id"` // LOCAL-REMOTE
+	Local   string   `json:"local"`
+	Remote  string   `json:"remote"`
+	State   string   `json:"state"` // as in RFC 9293
+	Shard   int      `json:"shard"`
+	Orphan  bool     `json:"orphan"`
+	Receive int      `json:"receive_queue"` // unread
+	Send    int      `json:"send_queue"`    // not acknowledged, sent or not
+	Timer   *Timer   `json:"timer,omitempty"`
+	Info    *Details `json:"info,omitempty"`
+}
+
+// Timer is what a connection waits for, and how long at most.
+type Timer struct {
+	Name string        `json:"name"` // on, persist, keepalive, timewait or unknown
+	Left time.Duration `json:"left_ns"`
+	// Retries are the time-outs in a row, or the probes without an answer.
+	Retries int `json:"retries"`
+}
+
+// Details is tcp.Info.
+type Details struct {
+	State   fsm.State `json:"-"`
+	Passive bool      `json:"passive"`
+
+	SendMSS      int   `json:"send_mss"`
+	ReceiveMSS   int   `json:"receive_mss"`
+	PathMTU      int   `json:"path_mtu"`
+	SendScale    uint8 `json:"send_scale"`
+	ReceiveScale uint8 `json:"receive_scale"`
+	WindowScale  bool  `json:"window_scale"`
+	Timestamps   bool  `json:"timestamps"`
+	SACK         bool  `json:"sack"`
+	ECN          bool  `json:"ecn"`
+	AccurateECN  bool  `json:"accurate_ecn"`
+
+	RTT     time.Duration `json:"rtt_ns"`
+	RTTVar  time.Duration `json:"rtt_var_ns"`
+	MinRTT  time.Duration `json:"min_rtt_ns"`
+	RTO     time.Duration `json:"rto_ns"`
+	Backoff int           `json:"backoff"`
+	Retries int           `json:"retries"`
+
+	Congestion    string        `json:"congestion"`
+	Cwnd          int           `json:"cwnd"`
+	Ssthresh      int           `json:"ssthresh"`
+	PacingRate    uint64        `json:"pacing_rate"`
+	DeliveryRate  uint64        `json:"delivery_rate"`
+	InRecovery    bool          `json:"in_recovery"`
+	InLoss        bool          `json:"in_loss"`
+	Reduced       bool          `json:"reduced"`
+	Reordering    bool          `json:"reordering"`
+	ReorderDegree int           `json:"reorder_degree"`
+	ReorderWindow time.Duration `json:"reorder_window_ns"`
+	Flight        int           `json:"flight"`
+	Sacked        int           `json:"sacked"`
+	Lost          int           `json:"lost"`
+	Resent        int           `json:"resent"`
+	SendBuffer    int           `json:"send_buffer"`
+	Unsent        int           `json:"unsent"`
+	ReceiveBuffer int           `json:"receive_buffer"`
+	Unread        int           `json:"unread"`
+	OutOfOrder    int           `json:"out_of_order"`
+	SendWindow    int           `json:"send_window"`
+	ReceiveWindow int           `json:"receive_window"`
+	UrgentLeft    int           `json:"urgent_left"`
+	UserTimeout   time.Duration `json:"user_timeout_ns"`
+	ICMP          tcp.ICMPError `json:"-"`
+
+	LastText time.Duration `json:"last_text_ns"`
+
+	SegmentsIn  uint64 `json:"segments_in"`
+	SegmentsOut uint64 `json:"segments_out"`
+	BytesIn     uint64 `json:"bytes_in"`
+	BytesOut    uint64 `json:"bytes_out"`
+	Retransmits uint64 `json:"retransmits"`
+	BytesLost   uint64 `json:"bytes_lost"`
+	TimeOuts    uint64 `json:"time_outs"`
+	DSACKs      uint64 `json:"dsacks"`
+
+	Busy          time.Duration `json:"busy_ns"`
+	WindowLimited time.Duration `json:"window_limited_ns"`
+	BufferLimited time.Duration `json:"buffer_limited_ns"`
+
+	InitialSend     uint32 `json:"initial_send"`
+	InitialReceived uint32 `json:"initial_received"`
+}
+
+// view is how a sight is shown, with details or without.
+func view(s *stack.Sight, details bool) Connection {
+	c := Connection{
+		ID: ID(s.Flow), Local: local(s.Flow).String(), Remote: remote(s.Flow).String(), State: s.State.String(),
+		Shard: s.Shard, Orphan: s.Orphan, Receive: s.Unread, Send: s.Flight + s.Unsent,
+	}
+	if s.Deadline >= 0 {
+		c.Timer = &Timer{Name: timerName(s), Left: s.Deadline, Retries: s.Retries}
+	}
+	if details {
+		d := Details(s.Info)
+		c.Info = &d
+	}
+	return c
+}
+
+// longestDelayedACK is the longest that an acknowledgment is delayed (RFC 9293 MUST-40); probes of an idle peer are further apart.
+const longestDelayedACK = 500 * time.Millisecond
+
+// timerName says what the next deadline is for, in the words of ss, as far as the rest of the connection tells it.
+func timerName(s *stack.Sight) string {
+	waits := s.State == fsm.TimeWait || s.State == fsm.FinWait2 && s.Orphan
+	switch {
+	case waits:
+		return "timewait"
+	case s.Flight > 0:
+		return "on"
+	case s.Unsent > 0 && s.SendWindow == 0:
+		return "persist"
+	case s.Unsent == 0 && s.Deadline > longestDelayedACK:
+		return "keepalive"
+	}
+	return "unknown" // a delayed acknowledgment, or pacing
+}
+
+// ID names a connection: its local end, a hyphen, its remote end.
+func ID(f stack.Flow) string { return local(f).String() + "-" + remote(f).String() }
+
+func local(f stack.Flow) netip.AddrPort  { return netip.AddrPortFrom(f.Local.Netip(), f.LocalPort) }
+func remote(f stack.Flow) netip.AddrPort { return netip.AddrPortFrom(f.Remote.Netip(), f.RemotePort) }
+
+// parseID reads what ID writes.
+func parseID(s string) (f stack.Flow, err error) {
+	l, r, _ := strings.Cut(s, "-")
+	from, err := netip.ParseAddrPort(l)
+	if err != nil {
+		return f, err
+	}
+	to, err := netip.ParseAddrPort(r)
+	if err != nil {
+		return f, err
+	}
+	if !from.Addr().Is4() || !to.Addr().Is4() {
+		return f, errors.New("only IPv4 is spoken")
+	}
+	return stack.Flow{
+		Local: ip.FromNetip(from.Addr()), LocalPort: from.Port(), Remote: ip.FromNetip(to.Addr()), RemotePort: to.Port(),
+	}, nil
+}
+
+// Listener is LISTEN.
+type Listener struct {
+	Prefix  netip.Prefix `json:"prefix"` // the addresses
+	Port    uint16       `json:"port"`   // 0: every port
+	Backlog int          `json:"backlog"`
+	observe.Listener
+}
+
+func viewListener(l *stack.Listener) Listener {
+	return Listener{Prefix: l.Prefix, Port: l.Port, Backlog: l.Backlog, Listener: observe.ListenerOf(l.Stats())}
+}
+
+// Cell is one entry of the state machine's table.
+type Cell struct {
+	State string `json:"state"`
+	// Open tells the two kinds of SYN-RECEIVED apart: passive or simultaneous.
+	Open  string   `json:"open,omitempty"`
+	Event string   `json:"event"`
+	Next  string   `json:"next"`
+	Do    []string `json:"do"`
+	RFC   string   `json:"rfc"`
+}
+
+var opens = map[fsm.State]string{fsm.SynRcvd: "passive", fsm.SynRcvdOpen: "simultaneous"}
+
+// machine is the table of pkg/fsm.
+func machine() (cells []Cell) {
+	for s := fsm.Closed; s <= fsm.TimeWait; s++ {
+		for e := fsm.OpenPassive; e <= fsm.TwoMSL; e++ {
+			t, ok := fsm.Step(s, e)
+			if !ok {
+				continue
+			}
+			do := []string{}
+			if t.Do != 0 {
+				do = strings.Split(t.Do.String(), "|")
+			}
+			cells = append(cells, Cell{s.String(), opens[s], e.String(), t.Next.String(), do, observe.Paragraph(s, e)})
+		}
+	}
+	return cells
+}
