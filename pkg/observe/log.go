@@ -21,6 +21,11 @@ func NewLogger(f *os.File, level string) (*zap.Logger, error) {
 	if err != nil {
 		return nil, err
 	}
+	return LoggerAt(f, l), nil
+}
+
+// LoggerAt is NewLogger with a level that may change, as a zap.AtomicLevel does.
+func LoggerAt(f *os.File, level zapcore.LevelEnabler) *zap.Logger {
 	enc := zapcore.EncoderConfig{
 		LevelKey: "level", TimeKey: "ts", MessageKey: "msg", LineEnding: zapcore.DefaultLineEnding,
 		EncodeLevel: zapcore.LowercaseLevelEncoder, EncodeTime: zapcore.TimeEncoderOfLayout(jsonTime),
@@ -33,7 +38,7 @@ func NewLogger(f *os.File, level string) (*zap.Logger, error) {
 		enc.ConsoleSeparator = " "
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(f), l)), nil
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(f), level))
 }
 
 func terminal(f *os.File) bool {

@@ -23,9 +23,16 @@ func Tracer(log *zap.Logger) stack.Tracer {
 	return tracer{log}
 }
 
+// LiveTracer is Tracer for a log whose level may change: it asks for the level at each state change.
+func LiveTracer(log *zap.Logger) stack.Tracer { return tracer{log} }
+
 // Transition implements stack.Tracer.
 func (t tracer) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.State) {
-	t.log.Debug("state",
+	line := t.log.Check(zap.DebugLevel, "state")
+	if line == nil {
+		return
+	}
+	line.Write(
 		zap.String("conn", connName(f)),
 		zap.Stringer("from", from), zap.Stringer("event", e), zap.Stringer("to", to),
 		zap.String("rfc", Paragraph(from, e)))
