@@ -64,6 +64,10 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
+	if err := os.Chmod(path, mode); err != nil { // the group, which the umask may have left out
+		_ = l.Close()
+		return nil, fmt.Errorf("control: %w", err)
+	}
 	return l, nil
 }
 

@@ -15,7 +15,7 @@ import (
 func TestSocket(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sub", "tcpd.sock")
-	old := syscall.Umask(0)
+	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	l, err := Listen(t.Context(), path)
 	if err != nil {
