@@ -18,6 +18,7 @@ type flags struct {
 	set                       *pflag.FlagSet
 	device, offload, logLevel string
 	congestion                string
+	control, metrics          string
 	host                      netip.Prefix
 	addrs                     prefixes
 	mtu, queues               int
@@ -47,6 +48,8 @@ func (f *flags) overrides(c *config.Config) []override {
 		{"mtu", "mtu", func() { c.MTU = f.mtu }},
 		{"queues", "queues", func() { c.Queues = f.queues }},
 		{"offload", "offload", func() { c.Offload = f.offload }},
+		{"control", "control", func() { c.Control = f.control }},
+		{"metrics", "metrics", func() { c.Metrics = f.metrics }},
 		{"congestion", "tcp.congestion", func() { c.TCP.Congestion = f.congestion }},
 		{"log-level", "log.level", func() { c.Log.Level = f.logLevel }},
 		{"msl", "tcp.msl", func() { c.TCP.MSL = f.msl }},

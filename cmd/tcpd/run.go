@@ -23,12 +23,14 @@ func newRun() *cobra.Command {
 		Long: "Run the daemon: echo, discard, daytime, chargen and HTTP on an address behind a TUN, or the services that the\n" +
 			"configuration lists.\n\n" +
 			"What is given here overrides the file, which overrides the defaults; no file is needed.\n" +
-			"SIGUSR1 logs the counters. SIGTERM and SIGINT end the daemon, and the device with it.",
+			"SIGUSR1 logs the counters. SIGTERM, SIGINT and \"tcpd stop\" end the daemon, and the device with it.",
 		Example: "  tcpd run\n  curl http://10.7.0.2/",
 		Args:    cobra.NoArgs,
 	}
 	f := newFlags(cmd.Flags(), &defaults)
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file`")
+	cmd.Flags().StringVar(&f.control, "control", defaults.Control, "`path` of the control socket; auto is one by the device's name, \"\" none")
+	cmd.Flags().StringVar(&f.metrics, "metrics", defaults.Metrics, "`address:port` on which metrics are served besides")
 	cmd.Flags().IntVar(&f.queues, "queues", defaults.Queues, "`number` of the device's queues; 0 is one for two CPUs, at most 8")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		c, err := loadConfig(file, f)
@@ -59,11 +61,12 @@ func run(c *config.Config) error {
 	limitMemory()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
-	log, err := observe.NewLogger(os.Stderr, c.Log.Level)
+	level, err := zap.ParseAtomicLevel(c.Log.Level)
 	if err != nil {
 		return err
 	}
-	h, err := startHost(c, log, observe.Tracer(log))
+	log := observe.LoggerAt(os.Stderr, level)
+	h, err := startHost(c, log, observe.LiveTracer(log))
 	if err != nil {
 		return err
 	}
@@ -71,13 +74,20 @@ func run(c *config.Config) error {
 	if err != nil {
 		return errors.Join(err, h.stop(), h.close())
 	}
+	ctl, err := h.openControl(c, &level, signals)
+	if err != nil {
+		err = errors.Join(err, h.stop())
+		s.close()
+		return errors.Join(err, h.close())
+	}
 	log.Info("ready", zap.String("device", h.tun.Name()), zap.Stringer("host", c.Host), zap.Strings("addresses", texts(c.Addresses)),
 		zap.Int("mtu", h.tun.Link().MTU), zap.Int("queues", h.Shards()), zap.Bool("offload", h.tun.Offloaded()))
 	err = h.wait(signals)
+	ctl.stopping()
 	err = errors.Join(err, h.stop())
 	s.close()
 	h.log.Info("counters", h.counters())
-	return errors.Join(err, h.close())
+	return errors.Join(err, h.close(), ctl.close()) // last: who has asked it to stop is told that it has
 }
 
 // wait returns at a signal to end, or with the error that made a shard end.

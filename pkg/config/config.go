@@ -18,8 +18,12 @@ type Config struct {
 	MTU       int      `yaml:"mtu"`    // bytes
 	Queues    int      `yaml:"queues"` // 0: one for two CPUs, at most 8
 	Offload   string   `yaml:"offload"`
-	Log       Log      `yaml:"log"`
-	TCP       TCP      `yaml:"tcp"`
+	// Control is the path of the control socket; ControlAuto is one by the device's name, empty none.
+	Control string `yaml:"control"`
+	// Metrics is the address and port on which metrics are served besides, one of Addresses or of the host's; the zero value is none.
+	Metrics string `yaml:"metrics"`
+	Log     Log    `yaml:"log"`
+	TCP     TCP    `yaml:"tcp"`
 	// Listeners are the ports whose services are to listen otherwise than by default.
 	Listeners []Listener `yaml:"listeners"`
 	Routes    []Route    `yaml:"routes"`
@@ -27,6 +31,9 @@ type Config struct {
 	// Services are what listens.
 	Services []Service `yaml:"services"`
 }
+
+// ControlAuto is the value of Config.Control for the usual place.
+const ControlAuto = "auto"
 
 // Log is what is logged.
 type Log struct {
@@ -94,6 +101,7 @@ func Defaults() Config {
 		Addresses: []Prefix{{netip.MustParsePrefix("10.7.0.2/32")}},
 		MTU:       1500,
 		Offload:   "auto",
+		Control:   ControlAuto,
 		Log:       Log{Level: "info"},
 		TCP: TCP{
 			MSL: 30 * time.Second, FinTimeout: time.Minute, OrphanTimeout: time.Minute,

@@ -26,6 +26,7 @@ var Offloads = []string{"auto", "on", "off"}
 func (c *Config) Validate() []*Fault {
 	var v faults
 	v.device(c)
+	v.control(c)
 	v.addresses(c)
 	v.tcp(&c.TCP)
 	v.services(c)
@@ -57,6 +58,18 @@ func (v *faults) device(c *Config) {
 	within(v, "queues", c.Queues, 0, 64)
 	if !slices.Contains(Offloads, c.Offload) {
 		v.add("offload", "%q is none of %s", c.Offload, strings.Join(Offloads, ", "))
+	}
+}
+
+func (v *faults) control(c *Config) {
+	if len(c.Control) > 107 {
+		v.add("control", "the path of a socket has at most 107 bytes, not %d", len(c.Control))
+	}
+	if c.Metrics == "" {
+		return
+	}
+	if a, err := netip.ParseAddrPort(c.Metrics); err != nil || !a.Addr().Is4() || a.Port() == 0 {
+		v.add("metrics", "%q is no address with a port, such as 10.7.0.2:9100", c.Metrics)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"sync"
 	"testing"
@@ -24,7 +25,11 @@ func ForDaemon(t testing.TB) *Space {
 	return s
 }
 
-// mountSys gives the calling thread mounts of its own, with a /sys that shows its network.
+// sockets is where daemons have their control sockets.
+const sockets = "/run/tcpd"
+
+// mountSys gives the calling thread mounts of its own, with a /sys that shows its network, and a place for control sockets: those
+// of daemons elsewhere, whose devices have the same names, lie in theirs.
 func mountSys() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return fmt.Errorf("unshare: %w", err)
@@ -34,6 +39,12 @@ func mountSys() error {
 	}
 	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
 		return fmt.Errorf("mount sysfs: %w", err)
+	}
+	if err := os.MkdirAll(sockets, 0o755); err != nil {
+		return fmt.Errorf("control sockets: %w", err)
+	}
+	if err := unix.Mount("tmpfs", sockets, "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount tmpfs for control sockets: %w", err)
 	}
 	return nil
 }
