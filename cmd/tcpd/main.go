@@ -7,26 +7,45 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tcpd-project/tcpd/pkg/control"
 )
 
 func main() {
 	if err := newRoot().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "tcpd:", err)
-		if _, ok := errors.AsType[usageError](err); ok {
-			os.Exit(2)
-		}
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// The exit codes, which the help tells.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+)
+
+func exitCode(err error) int {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*control.UnreachableError](err); ok {
+		return exitUnreachable
+	}
+	return exitFailed
 }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "tcpd",
-		Short:         "A TCP in user space, on a TUN",
-		Long:          "tcpd answers TCP connections by itself: the kernel only carries its IP packets, through a TUN device.",
+		Use:   "tcpd",
+		Short: "A TCP in user space, on a TUN",
+		Long: "tcpd answers TCP connections by itself: the kernel only carries its IP packets, through a TUN device.\n\n" +
+			"Exit codes: 0 when all is well, 1 when something has failed, 2 when the command line is wrong, 3 when no daemon can be\n" +
+			"reached on its control socket.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newRun(), newConnect(), newFSM(), newScript(), newVersion())
+	root.AddCommand(newRun(), newConnect(), newFSM(), newScript(), newVersion(),
+		newSS(), newCounters(), newLogLevel(), newStop(), newMan())
 	return root
 }

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/tcpd-project/tcpd/pkg/config"
+	"github.com/tcpd-project/tcpd/pkg/control"
+	"github.com/tcpd-project/tcpd/pkg/link"
+	"github.com/tcpd-project/tcpd/pkg/link/pipe"
+	"github.com/tcpd-project/tcpd/pkg/observe"
+	"github.com/tcpd-project/tcpd/pkg/service"
+	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+)
+
+// operated is a stack in memory with a control socket, and clients.
+type operated struct {
+	t     *testing.T
+	stack *stack.Stack
+	peer  *stack.Stack
+	level zap.AtomicLevel
+	stop  chan struct{}
+	ctl   *control.Server
+	path  string
+}
+
+func newOperated(t *testing.T) *operated {
+	t.Helper()
+	ours, peers := pipe.New(1, pipe.Options{})
+	o := &operated{t: t, level: zap.NewAtomicLevel(), stop: make(chan struct{}, 1), path: filepath.Join(t.TempDir(), "s")}
+	o.stack, o.peer = startStack(t, ours, "10.7.0.2"), startStack(t, peers, "10.7.0.1")
+	c := config.Defaults()
+	inForce, err := configJSON(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters := func() observe.Counters { return observe.Collect(o.stack, o.stack.Listeners(), 0, 0) }
+	o.ctl = control.NewServer(control.Options{
+		Stack: o.stack, Counters: counters, Metrics: observe.Metrics(observe.Source{Counters: counters, States: o.stack.States}),
+		Config: inForce, Level: &o.level, Stop: func() { o.stop <- struct{}{} },
+	})
+	l, err := control.Listen(t.Context(), o.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- o.ctl.Serve(l) }()
+	t.Cleanup(func() {
+		if err := errors.Join(o.ctl.Close(), <-served); err != nil {
+			t.Error(err)
+		}
+	})
+	for port, h := range map[uint16]stack.Handler{config.PortEcho: service.Echo{}, config.PortDaytime: service.Daytime{Now: time.Now}} {
+		cfg := stack.ListenConfig{Prefix: netip.MustParsePrefix("10.7.0.2/32"), Port: port}
+		if _, err := o.stack.Listen(cfg, h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return o
+}
+
+func startStack(t *testing.T, l *link.Link, addr string) *stack.Stack {
+	t.Helper()
+	s, err := stack.New(stack.Config{Link: l, Addrs: []netip.Prefix{netip.MustParsePrefix(addr + "/32")}, Strict: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// dial opens a connection and says its port; what the service says first has come.
+func (o *operated) dial(port uint16, greets bool) string {
+	o.t.Helper()
+	c, err := socket.Dial(o.peer, netip.AddrPortFrom(netip.MustParseAddr("10.7.0.2"), port))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { c.Close() })
+	if !greets {
+		if _, err := c.Write([]byte("x")); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	if _, err := c.Read(make([]byte, 100)); err != nil {
+		o.t.Fatal(err)
+	}
+	_, p, _ := strings.Cut(c.LocalAddr().String(), ":")
+	return p
+}
+
+func (o *operated) run(args ...string) string {
+	o.t.Helper()
+	out, err := output(o.t, append(args, "--control", o.path)...)
+	if err != nil {
+		o.t.Fatalf("%v: %v", args, err)
+	}
+	return out
+}
+
+// TestSS holds what is printed against ss's way of printing it.
+func TestSS(t *testing.T) {
+	o := newOperated(t)
+	a := o.dial(config.PortEcho, false)
+	squeeze := func(s string) string { return regexp.MustCompile(` +`).ReplaceAllString(s, " ") }
+	want := "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nESTAB 0 0 10.7.0.2:7 10.7.0.1:" + a + "\n"
+	if got := squeeze(o.run("ss", "-tn")); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := o.run("ss", "-n"); !strings.HasPrefix(got, "Netid State ") || !strings.Contains(got, "\ntcp   ESTAB ") {
+		t.Error(got)
+	}
+	if got := o.run("ss", "-tnH", "state", "established", "dport", "=", ":"+a); !strings.HasPrefix(got, "ESTAB") || strings.Count(got, "\n") != 1 {
+		t.Error(got)
+	}
+	want = "LISTEN 0 0 10.7.0.2:7 0.0.0.0:*\nLISTEN 0 0 10.7.0.2:13 0.0.0.0:*\n"
+	if got := squeeze(o.run("ss", "-tlnH")); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := o.run("ss", "-tanH"); strings.Count(got, "\n") != 3 {
+		t.Error(got)
+	}
+	info := o.run("ss", "-tinoeH")
+	for _, part := range []string{"shard:0", "\n\t ts sack cubic wscale:", " rto:", " mss:1448 ", " cwnd:10", " bytes_received:1 ", " minrtt:"} {
+		if !strings.Contains(info, part) {
+			t.Errorf("lacks %q:\n%s", part, info)
+		}
+	}
+	if wide := o.run("ss", "-tnH", "--output", "wide"); strings.Count(wide, "\n") != 1 || !strings.Contains(wide, " cubic ") {
+		t.Error(wide)
+	}
+	var v struct {
+		Listeners   []control.Listener
+		Connections []control.Connection
+	}
+	if err := json.Unmarshal([]byte(o.run("ss", "-a", "--output", "json")), &v); err != nil || len(v.Listeners) != 2 || len(v.Connections) != 1 {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if text := o.run("ss", "-l", "--output", "json", "src", "10.8.0.0/16"); text != `{"listeners":[],"connections":[]}`+"\n" {
+		t.Error(text)
+	}
+}
+
+// TestSSFilters: states by ss's names, and what a filter is made of.
+func TestSSFilters(t *testing.T) {
+	usual := "CLOSE-WAIT CLOSING ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 LAST-ACK SYN-SENT"
+	for _, test := range []struct {
+		opt       ssOptions
+		args      string
+		states    string
+		listening bool
+	}{
+		{ssOptions{}, "", usual, false},
+		{ssOptions{all: true}, "", "CLOSE-WAIT CLOSING ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 LAST-ACK SYN-RECEIVED SYN-SENT TIME-WAIT", true},
+		{ssOptions{listening: true}, "", "", true},
+		{ssOptions{}, "state time-wait", "TIME-WAIT", false},
+		{ssOptions{}, "state syn-recv state established", "SYN-RECEIVED ESTABLISHED", false},
+		{ssOptions{}, "state bucket", "SYN-RECEIVED TIME-WAIT", false},
+		{ssOptions{}, "state all exclude connected", "", true},
+		{ssOptions{}, "state synchronized exclude bucket", "CLOSE-WAIT CLOSING ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 LAST-ACK", false},
+		{ssOptions{}, "state big", usual, true},
+		{ssOptions{}, "exclude established", strings.Replace(usual, "ESTABLISHED ", "", 1), false},
+	} {
+		q, err := parseSSFilter(&test.opt, strings.Fields(test.args))
+		if err != nil || strings.Join(q.States, " ") != test.states || q.listening != test.listening {
+			t.Errorf("%+v %s: %+v, %v", test.opt, test.args, q, err)
+		}
+	}
+	q, err := parseSSFilter(&ssOptions{}, strings.Fields("src 10.7.0.2 dst 10.0.0.0/8 sport = :80 dport :1000"))
+	if err != nil || q.Local != "10.7.0.2/32" || q.Remote != "10.0.0.0/8" || q.LocalPort != 80 || q.RemotePort != 1000 {
+		t.Errorf("%+v, %v", q, err)
+	}
+	for _, args := range []string{"state", "state open", "src here", "sport = :0", "sport :http", "user root", "sport ="} {
+		if q, err := parseSSFilter(&ssOptions{}, strings.Fields(args)); err == nil {
+			t.Errorf("%s: %+v", args, q)
+		}
+	}
+}
+
+func TestSSTimes(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		200 * time.Millisecond: "200ms", 1500 * time.Millisecond: "1.5sec", 55 * time.Second: "55sec",
+		83 * time.Second: "1min23sec", 119*time.Minute + time.Second: "119min", 0: "0ms",
+	} {
+		if got := ssTime(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+	for n, want := range map[uint64]string{10: "80bps", 1000: "8Kbps", 1250000: "10Mbps", 1 << 30: "8.59Gbps"} {
+		if got := ssRate(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestLogLevel(t *testing.T) {
+	o := newOperated(t)
+	if out := o.run("log-level"); out != "info\n" {
+		t.Error(out)
+	}
+	if out := o.run("log-level", "debug", "-o", "json"); out != `{"level":"debug"}`+"\n" || o.level.Level() != zap.DebugLevel {
+		t.Error(out)
+	}
+}
+
+func TestCounters(t *testing.T) {
+	o := newOperated(t)
+	o.dial(config.PortEcho, false)
+	out := o.run("counters")
+	if !regexp.MustCompile(`(?m)^accepted +1$`).MatchString(out) || !regexp.MustCompile(`(?m)^listeners\.7\.accepted +1$`).MatchString(out) || strings.Contains(out, "panics") {
+		t.Error(out)
+	}
+	if out := o.run("counters", "-o", "wide"); !regexp.MustCompile(`(?m)^panics +0$`).MatchString(out) {
+		t.Error(out)
+	}
+	var v observe.Counters
+	if err := json.Unmarshal([]byte(o.run("counters", "-o", "json")), &v); err != nil || v.Accepted != 1 {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// TestStop: the command returns when the daemon has ended, not before.
+func TestStop(t *testing.T) {
+	o := newOperated(t)
+	over := make(chan string, 1)
+	go func() {
+		out, err := output(t, "stop", "--control", o.path)
+		if err != nil {
+			out = err.Error()
+		}
+		over <- out
+	}()
+	<-o.stop
+	select {
+	case out := <-over:
+		t.Fatalf("too early: %s", out)
+	default:
+	}
+	if err := o.ctl.Close(); err != nil {
+		t.Error(err)
+	}
+	if out := <-over; out != "stopped\n" {
+		t.Error(out)
+	}
+}
+
+// TestExitCodes: those that the help tells.
+func TestExitCodes(t *testing.T) {
+	o := newOperated(t)
+	nowhere := filepath.Join(t.TempDir(), "none")
+	for _, test := range []struct {
+		args string
+		want int
+		says string
+	}{
+		{"ss --control " + nowhere, exitUnreachable, "tcpd run"},
+		{"stop --control " + nowhere, exitUnreachable, nowhere},
+		{"counters --control " + nowhere, exitUnreachable, "tcpd run"},
+		{"ss state open --control " + o.path, exitUsage, "no state"},
+		{"ss --nope", exitUsage, "--nope"},
+		{"ss --output xml --control " + o.path, exitUsage, "none of table, wide, json"},
+		{"log-level loud --control " + o.path, exitUsage, "loud"},
+		{"stop now", exitUsage, "now"},
+		{"man /dev/null/x", exitFailed, "man:"},
+	} {
+		_, err := output(t, strings.Fields(test.args)...)
+		if err == nil || exitCode(err) != test.want || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %d, want %d: %v", test.args, exitCode(err), test.want, err)
+		}
+	}
+	for _, code := range []string{"1 when something has failed", "2 when the command line is wrong", "3 when no daemon can be"} {
+		if help, err := output(t, "--help"); err != nil || !strings.Contains(help, code) {
+			t.Errorf("the help lacks %q", code)
+		}
+	}
+}
+
+// TestEveryCommandHasExamples: so that nobody need guess, and each has a page.
+func TestEveryCommandHasExamples(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := output(t, "man", dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, cmd := range newRoot().Commands() {
+		if cmd.Example == "" && cmd.Name() != "version" {
+			t.Errorf("%s has no example", cmd.Name())
+		}
+		page, err := os.ReadFile(filepath.Join(dir, "tcpd-"+cmd.Name()+".1"))
+		if err != nil || !strings.Contains(string(page), ".SH SYNOPSIS") {
+			t.Errorf("%s: %v", cmd.Name(), err)
+		}
+	}
+}
+
+func TestCompletions(t *testing.T) {
+	for args, want := range map[string]string{"log-level ": "warn", "ss --output ": "wide", "": "ss"} {
+		out, err := output(t, append([]string{cobra.ShellCompNoDescRequestCmd}, strings.Split(args, " ")...)...)
+		if err != nil || !slices.Contains(strings.Split(out, "\n"), want) {
+			t.Errorf("%q: %s, %v", args, out, err)
+		}
+	}
+}
