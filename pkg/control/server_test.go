@@ -63,13 +63,19 @@ func newDaemon(t testing.TB, wrap func(*link.Link)) *daemon {
 	if wrap != nil {
 		wrap(a)
 	}
+	return daemonOn(t, a, b, peers.String()+"/32")
+}
+
+// daemonOn is newDaemon with its link, the clients' end of it, and their addresses.
+func daemonOn(t testing.TB, a, b *link.Link, clients string) *daemon {
+	t.Helper()
 	d := &daemon{t: t, level: zap.NewAtomicLevel(), stopped: make(chan struct{}, 10), path: filepath.Join(t.TempDir(), "tcpd.sock")}
-	d.stack, d.peer = start(t, a, ours), start(t, b, peers)
+	d.stack, d.peer = start(t, a, netip.PrefixFrom(ours, 32)), start(t, b, netip.MustParsePrefix(clients))
+	source := observe.Source{Counters: func() observe.Counters { return observe.Collect(d.stack, d.stack.Listeners(), 0, 0) }, States: d.stack.States}
 	d.listen(stack.ListenConfig{Port: echoPort}, service.Echo{})
 	d.listen(stack.ListenConfig{Port: heldPort, Backlog: 16}, holder{})
 	d.server = control.NewServer(control.Options{
-		Stack: d.stack, Counters: func() observe.Counters { return observe.Collect(d.stack, d.stack.Listeners(), 0, 0) },
-		Metrics: http.NotFoundHandler(), Config: json.RawMessage(`{"device":"tcpd0"}`), Level: &d.level,
+		Stack: d.stack, Counters: source.Counters, Metrics: observe.Metrics(source), Config: json.RawMessage(`{"device":"tcpd0"}`), Level: &d.level,
 		Stop: func() { d.stopped <- struct{}{} },
 	})
 	l, err := control.Listen(t.Context(), d.path)
@@ -88,9 +94,9 @@ func newDaemon(t testing.TB, wrap func(*link.Link)) *daemon {
 	return d
 }
 
-func start(t testing.TB, l *link.Link, a netip.Addr) *stack.Stack {
+func start(t testing.TB, l *link.Link, addrs netip.Prefix) *stack.Stack {
 	t.Helper()
-	s, err := stack.New(stack.Config{Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(a, 32)}, Strict: true})
+	s, err := stack.New(stack.Config{Link: l, Addrs: []netip.Prefix{addrs}, Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,72 +41,72 @@ type Timer struct {
 	Retries int `json:"retries"`
 }
 
-// Details is tcp.Info.
+// Details is tcp.Info. What is 0 or false is left out of the JSON: of an idle connection that is more than half.
 type Details struct {
 	State   fsm.State `json:"-"`
-	Passive bool      `json:"passive"`
+	Passive bool      `json:"passive,omitempty"`
 
-	SendMSS      int   `json:"send_mss"`
-	ReceiveMSS   int   `json:"receive_mss"`
-	PathMTU      int   `json:"path_mtu"`
-	SendScale    uint8 `json:"send_scale"`
-	ReceiveScale uint8 `json:"receive_scale"`
-	WindowScale  bool  `json:"window_scale"`
-	Timestamps   bool  `json:"timestamps"`
-	SACK         bool  `json:"sack"`
-	ECN          bool  `json:"ecn"`
-	AccurateECN  bool  `json:"accurate_ecn"`
+	SendMSS      int   `json:"send_mss,omitempty"`
+	ReceiveMSS   int   `json:"receive_mss,omitempty"`
+	PathMTU      int   `json:"path_mtu,omitempty"`
+	SendScale    uint8 `json:"send_scale,omitempty"`
+	ReceiveScale uint8 `json:"receive_scale,omitempty"`
+	WindowScale  bool  `json:"window_scale,omitempty"`
+	Timestamps   bool  `json:"timestamps,omitempty"`
+	SACK         bool  `json:"sack,omitempty"`
+	ECN          bool  `json:"ecn,omitempty"`
+	AccurateECN  bool  `json:"accurate_ecn,omitempty"`
 
-	RTT     time.Duration `json:"rtt_ns"`
-	RTTVar  time.Duration `json:"rtt_var_ns"`
-	MinRTT  time.Duration `json:"min_rtt_ns"`
-	RTO     time.Duration `json:"rto_ns"`
-	Backoff int           `json:"backoff"`
-	Retries int           `json:"retries"`
+	RTT     time.Duration `json:"rtt_ns,omitempty"`
+	RTTVar  time.Duration `json:"rtt_var_ns,omitempty"`
+	MinRTT  time.Duration `json:"min_rtt_ns,omitempty"`
+	RTO     time.Duration `json:"rto_ns,omitempty"`
+	Backoff int           `json:"backoff,omitempty"`
+	Retries int           `json:"retries,omitempty"`
 
-	Congestion    string        `json:"congestion"`
-	Cwnd          int           `json:"cwnd"`
-	Ssthresh      int           `json:"ssthresh"`
-	PacingRate    uint64        `json:"pacing_rate"`
-	DeliveryRate  uint64        `json:"delivery_rate"`
-	InRecovery    bool          `json:"in_recovery"`
-	InLoss        bool          `json:"in_loss"`
-	Reduced       bool          `json:"reduced"`
-	Reordering    bool          `json:"reordering"`
-	ReorderDegree int           `json:"reorder_degree"`
-	ReorderWindow time.Duration `json:"reorder_window_ns"`
-	Flight        int           `json:"flight"`
-	Sacked        int           `json:"sacked"`
-	Lost          int           `json:"lost"`
-	Resent        int           `json:"resent"`
-	SendBuffer    int           `json:"send_buffer"`
-	Unsent        int           `json:"unsent"`
-	ReceiveBuffer int           `json:"receive_buffer"`
-	Unread        int           `json:"unread"`
-	OutOfOrder    int           `json:"out_of_order"`
-	SendWindow    int           `json:"send_window"`
-	ReceiveWindow int           `json:"receive_window"`
-	UrgentLeft    int           `json:"urgent_left"`
-	UserTimeout   time.Duration `json:"user_timeout_ns"`
+	Congestion    string        `json:"congestion,omitempty"`
+	Cwnd          int           `json:"cwnd,omitempty"`
+	Ssthresh      int           `json:"ssthresh,omitempty"`
+	PacingRate    uint64        `json:"pacing_rate,omitempty"`
+	DeliveryRate  uint64        `json:"delivery_rate,omitempty"`
+	InRecovery    bool          `json:"in_recovery,omitempty"`
+	InLoss        bool          `json:"in_loss,omitempty"`
+	Reduced       bool          `json:"reduced,omitempty"`
+	Reordering    bool          `json:"reordering,omitempty"`
+	ReorderDegree int           `json:"reorder_degree,omitempty"`
+	ReorderWindow time.Duration `json:"reorder_window_ns,omitempty"`
+	Flight        int           `json:"flight,omitempty"`
+	Sacked        int           `json:"sacked,omitempty"`
+	Lost          int           `json:"lost,omitempty"`
+	Resent        int           `json:"resent,omitempty"`
+	SendBuffer    int           `json:"send_buffer,omitempty"`
+	Unsent        int           `json:"unsent,omitempty"`
+	ReceiveBuffer int           `json:"receive_buffer,omitempty"`
+	Unread        int           `json:"unread,omitempty"`
+	OutOfOrder    int           `json:"out_of_order,omitempty"`
+	SendWindow    int           `json:"send_window,omitempty"`
+	ReceiveWindow int           `json:"receive_window,omitempty"`
+	UrgentLeft    int           `json:"urgent_left,omitempty"`
+	UserTimeout   time.Duration `json:"user_timeout_ns,omitempty"`
 	ICMP          tcp.ICMPError `json:"-"`
 
-	LastText time.Duration `json:"last_text_ns"`
+	LastText time.Duration `json:"last_text_ns,omitempty"`
 
-	SegmentsIn  uint64 `json:"segments_in"`
-	SegmentsOut uint64 `json:"segments_out"`
-	BytesIn     uint64 `json:"bytes_in"`
-	BytesOut    uint64 `json:"bytes_out"`
-	Retransmits uint64 `json:"retransmits"`
-	BytesLost   uint64 `json:"bytes_lost"`
-	TimeOuts    uint64 `json:"time_outs"`
-	DSACKs      uint64 `json:"dsacks"`
+	SegmentsIn  uint64 `json:"segments_in,omitempty"`
+	SegmentsOut uint64 `json:"segments_out,omitempty"`
+	BytesIn     uint64 `json:"bytes_in,omitempty"`
+	BytesOut    uint64 `json:"bytes_out,omitempty"`
+	Retransmits uint64 `json:"retransmits,omitempty"`
+	BytesLost   uint64 `json:"bytes_lost,omitempty"`
+	TimeOuts    uint64 `json:"time_outs,omitempty"`
+	DSACKs      uint64 `json:"dsacks,omitempty"`
 
-	Busy          time.Duration `json:"busy_ns"`
-	WindowLimited time.Duration `json:"window_limited_ns"`
-	BufferLimited time.Duration `json:"buffer_limited_ns"`
+	Busy          time.Duration `json:"busy_ns,omitempty"`
+	WindowLimited time.Duration `json:"window_limited_ns,omitempty"`
+	BufferLimited time.Duration `json:"buffer_limited_ns,omitempty"`
 
-	InitialSend     uint32 `json:"initial_send"`
-	InitialReceived uint32 `json:"initial_received"`
+	InitialSend     uint32 `json:"initial_send,omitempty"`
+	InitialReceived uint32 `json:"initial_received,omitempty"`
 }
 
 // view is how a sight is shown, with details or without.
