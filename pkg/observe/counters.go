@@ -116,7 +116,7 @@ func (t *Counters) listener(port uint16, s stack.ListenerStats) {
 
 // ListenerOf is how busy one listener is.
 func ListenerOf(s stack.ListenerStats) Listener {
-	t := Counters{Listeners: map[uint16]Listener{}}
+	t := newCounters()
 	t.listener(0, s)
 	return t.Listeners[0]
 }

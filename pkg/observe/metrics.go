@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/stack"
 )
 
 // help says what each counter means, by its name in JSON. Those that only ever grow are counters of Prometheus's, with the
@@ -116,6 +117,7 @@ type collector struct {
 	Source
 	counters, listeners counted
 	drops, connections  *prometheus.Desc
+	turns, late         *prometheus.Desc
 }
 
 func newCollector(s Source) *collector {
@@ -125,6 +127,8 @@ func newCollector(s Source) *collector {
 		listeners:   count(reflect.TypeFor[Listener](), "tcpd_listener_", listenerHelp, "port"),
 		drops:       prometheus.NewDesc("tcpd_drops_total", "Packets read and not taken, by reason.", []string{"reason"}, nil),
 		connections: prometheus.NewDesc("tcpd_connections", "Connections, by state.", []string{"state"}, nil),
+		turns:       prometheus.NewDesc("tcpd_turn_seconds", "Length of the shards' turns; the sum is estimated.", nil, nil),
+		late:        prometheus.NewDesc("tcpd_timer_late_seconds", "How late connections' timers were looked at; the sum is estimated.", nil, nil),
 	}
 }
 
@@ -135,8 +139,9 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 			to <- m.desc
 		}
 	}
-	to <- c.drops
-	to <- c.connections
+	for _, d := range []*prometheus.Desc{c.drops, c.connections, c.turns, c.late} {
+		to <- d
+	}
 }
 
 // longestCount is how long the shards may take to count their connections.
@@ -152,7 +157,25 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for reason, n := range t.Drops {
 		to <- prometheus.MustNewConstMetric(c.drops, prometheus.CounterValue, float64(n), reason)
 	}
+	to <- t.TurnLength.histogram(c.turns)
+	to <- t.TimerLate.histogram(c.late)
 	c.collectStates(to)
+}
+
+// histogram is t with its bounds in seconds. Of the lengths below a bound it is known only that they are half of it or more: for the
+// sum they count as three quarters.
+func (t Times) histogram(d *prometheus.Desc) prometheus.Metric {
+	count, sum, buckets := uint64(0), 0.0, map[float64]uint64{}
+	last := len(stack.Durations{}) - 1 // has no bound
+	for i := range last + 1 {
+		n, bound := t[1<<i], float64(uint64(1)<<i)/1e6
+		count += n
+		sum += float64(n) * bound * 3 / 4
+		if i < last {
+			buckets[bound] = count
+		}
+	}
+	return prometheus.MustNewConstHistogram(d, count, sum, buckets)
 }
 
 // collectStates shows every state, also one in which no connection is, so that it is a line and not a gap.

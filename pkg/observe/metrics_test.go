@@ -22,7 +22,8 @@ import (
 func counts() Counters {
 	var c stack.Counters
 	ones(reflect.ValueOf(&c).Elem())
-	sum := Counters{Drops: map[string]uint64{}, DeviceDrops: 3, Listeners: map[uint16]Listener{80: {Waiting: 5, Accepted: 6}}}
+	sum := newCounters()
+	sum.DeviceDrops, sum.Listeners[80] = 3, Listener{Waiting: 5, Accepted: 6}
 	sum.add(&c)
 	return sum
 }
@@ -53,6 +54,8 @@ func TestMetrics(t *testing.T) {
 		`tcpd_connections{state="ESTABLISHED"} 7`, `tcpd_connections{state="SYN-RECEIVED"} 3`, `tcpd_connections{state="LAST-ACK"} 0`,
 		`tcpd_drops_total{reason="land"} 1`, `tcpd_packets_read_total 1`, `tcpd_device_drops_total 3`, `tcpd_ring_bytes 1`,
 		`tcpd_listener_waiting{port="80"} 5`, `tcpd_listener_accepted_total{port="80"} 6`, `# TYPE tcpd_turns_total counter`,
+		`tcpd_turn_seconds_bucket{le="1e-06"} 1`, `tcpd_turn_seconds_bucket{le="4e-06"} 3`, `# TYPE tcpd_timer_late_seconds histogram`,
+		`tcpd_turn_seconds_bucket{le="4.194304"} 23`, `tcpd_turn_seconds_bucket{le="+Inf"} 24`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("lacks %s", line)
@@ -67,7 +70,9 @@ func TestMetrics(t *testing.T) {
 
 // TestEveryCounterIsAMetric: none is without its help, but for those that the states show.
 func TestEveryCounterIsAMetric(t *testing.T) {
-	other := map[string]bool{"drops": true, "listeners": true, "connections": true, "half_open": true, "time_wait": true}
+	other := map[string]bool{
+		"drops": true, "listeners": true, "connections": true, "half_open": true, "time_wait": true, "turn_us": true, "timer_late_us": true,
+	}
 	for _, c := range []struct {
 		typ  reflect.Type
 		help map[string]string
