@@ -135,7 +135,7 @@ func TestControlSockets(t *testing.T) {
 	s := newSpace(t)
 	d := startDaemon(t, s)
 	d.once.Do(d.Kill)
-	d = startDaemon(t, s)
+	startDaemon(t, s)
 	if out := s.Command(tcpd, "log-level"); out != "debug\n" {
 		t.Error(out)
 	}
