@@ -17,6 +17,7 @@ import (
 // Client speaks to a daemon.
 type Client struct {
 	path string
+	page int // connections of a page of a listing
 	http http.Client
 }
 
@@ -29,7 +30,7 @@ func NewClient(path string) *Client {
 		}
 		return c, nil
 	}
-	return &Client{path, http.Client{Transport: &http.Transport{DialContext: dial, DisableCompression: true}}}
+	return &Client{path, mostLimit, http.Client{Transport: &http.Transport{DialContext: dial, DisableCompression: true}}}
 }
 
 // Close gives the client's connections up.
@@ -91,21 +92,6 @@ func problem(a *http.Response) string {
 		return p.Error
 	}
 	return a.Status + ": " + strings.TrimSpace(string(text))
-}
-
-// Connections calls show with one page after the other of the connections that the filter lets through.
-func (c *Client) Connections(ctx context.Context, f Filter, show func([]Connection) error) error {
-	for cursor, more := "", true; more; {
-		var p Page
-		if err := c.call(ctx, "GET", "/v1/connections?"+f.values(cursor, mostLimit).Encode(), nil, &p); err != nil {
-			return err
-		}
-		if err := show(p.Connections); err != nil {
-			return err
-		}
-		cursor, more = p.Next, p.Next != ""
-	}
-	return nil
 }
 
 // Listeners are those that listen.

@@ -246,6 +246,39 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestClientsPages: a client reads all pages, gives up between two, and stops where his own function does.
+func TestClientsPages(t *testing.T) {
+	d := newDaemon(t, nil)
+	d.dial(echoPort, 20)
+	d.client.SetPage(3)
+	ids := map[string]bool{}
+	for _, c := range d.all(control.Filter{}) {
+		ids[c.ID] = true
+	}
+	if len(ids) != 20 {
+		t.Errorf("%d connections", len(ids))
+	}
+	enough, calls := errors.New("enough"), 0
+	err := d.client.Connections(t.Context(), control.Filter{}, func([]control.Connection) error {
+		calls++
+		return enough
+	})
+	if err != enough || calls != 1 {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err = d.client.Connections(ctx, control.Filter{}, func([]control.Connection) error {
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := d.client.Connections(t.Context(), control.Filter{Local: "here"}, nil); err == nil || !strings.Contains(err.Error(), "local=here") {
+		t.Error(err)
+	}
+}
+
 // TestTimeWait: a connection that our side has closed is shown to its end, under its name.
 func TestTimeWait(t *testing.T) {
 	d := newDaemon(t, nil)

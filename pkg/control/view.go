@@ -13,10 +13,10 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
-// Page is a part of a listing.
+// Page is a part of a listing. Where the next one begins comes first, so that a client may ask for it before he has read this one.
 type Page struct {
+	Next        string       `json:"next,omitempty"` // "": this is the last
 	Connections []Connection `json:"connections"`
-	Next        string       `json:"next,omitempty"` // where the next page begins; "": this was the last
 }
 
 // Connection is a flow: half-open, open, or in TIME-WAIT. Times are in ns, queues in bytes.

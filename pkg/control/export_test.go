@@ -1,0 +1,4 @@
+package control
+
+// SetPage sets how many connections the client asks for at a time.
+func (c *Client) SetPage(n int) { c.page = n }
