@@ -15,6 +15,12 @@ type Out struct {
 	DSCP    uint8  // of the packet
 }
 
+// owesHandshake reports that the ACK of our own SYN's SYN,ACK has not gone yet. It does before a RST, however soon the user aborts:
+// without it the peer's user would never have heard of the connection.
+func (c *Conn) owesHandshake() bool {
+	return c.rcv.acks > 0 && c.is(factSynAcked) && !c.is(factPassive) && c.count.segsOut == c.count.retransmits+1 // SYNs alone
+}
+
 // blank is a segment of the connection that says nothing yet.
 func (c *Conn) blank(x *Env) Out { return Out{TTL: c.Settings(x).TTL, DSCP: c.dscp} }
 
@@ -23,6 +29,10 @@ func (c *Conn) blank(x *Env) Out { return Out{TTL: c.Settings(x).TTL, DSCP: c.ds
 func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 	*o = c.blank(x)
 	switch {
+	case c.is(factSendRST) && c.owesHandshake():
+		c.rcv.acks = 0
+		c.put(x, now, o, c.snd.nxt, ACK)
+		return true
 	case c.is(factSendRST):
 		c.outRST(now, o)
 		return true
