@@ -19,11 +19,9 @@ func (s *scene) meet() {
 
 // call has one end dial the other, which listens, and accepts only in what then does.
 func (s *scene) call(dials, listens *actor, then func(net.Listener)) {
-	l, err := listens.host.Listen(listens.port)
+	l, err := s.listen(listens)
 	if err == nil {
 		defer l.Close()
-		late := time.AfterFunc(s.Patience, func() { _ = l.Close() }) // not every listener has deadlines
-		defer late.Stop()
 		err = s.dial(dials, 0, listens)
 	}
 	if err != nil {
@@ -31,6 +29,17 @@ func (s *scene) call(dials, listens *actor, then func(net.Listener)) {
 		return
 	}
 	then(l)
+}
+
+func (s *scene) listen(x *actor) (net.Listener, error) {
+	l, err := x.host.Listen(x.port)
+	if err != nil {
+		return nil, err
+	}
+	if l, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
+		err = l.SetDeadline(time.Now().Add(s.Patience))
+	}
+	return l, err
 }
 
 // answer accepts.
