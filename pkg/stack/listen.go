@@ -22,7 +22,8 @@ type ListenConfig struct {
 	// SourceBacklog, too, Taken must be called.
 	SourceBacklog, SourceHalfOpen int
 	// Connections is the most connections open, and SourceConnections from one remote address, beyond which last ACKs are not
-	// taken; 0: no limit.
+	// taken; 0: no limit. All these limits, and the stack's, are looked at before a connection is counted: shards that do so at
+	// the same instant may exceed them by one each.
 	Connections, SourceConnections int
 	// TCP are the connections' settings, with the stack's MSL; nil: the stack's.
 	TCP *tcp.Settings
