@@ -320,7 +320,9 @@ func (c *Conn) transmit(x *Env, now mono.Time, o *Out, at seq.Num, n uint32, fin
 		}
 		if n > uint32(c.snd.mss) {
 			o.GSOSize = c.snd.mss
-			flags |= PSH // its last segment ends a burst: the receiver need not wait for more to join it
+			if !c.lostAndDue(x) {
+				flags |= PSH // its last segment ends a burst: the receiver need not wait for more to join it
+			}
 		}
 	}
 	if fin {

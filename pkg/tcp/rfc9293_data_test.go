@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/tcpd-project/tcpd/pkg/mono"
@@ -65,6 +67,25 @@ func TestPushedWithoutAFlag(t *testing.T) {
 	l.silent()
 	if list := l.after(mono.Second); len(list) == 0 || list[0].Flags != ACK|PSH || len(list[0].Text) != 10 {
 		t.Errorf("corked for ever: %d segments", len(list))
+	}
+}
+
+// A superframe has PSH, for its receiver need not wait for more to join it: but not where more is sent again right behind it.
+func TestSentAgainIsPushedOnce(t *testing.T) {
+	s := newSender(t, ms, 10, 10)
+	s.x.Frame = 65535
+	s.pass(s.rtt)
+	block := func(from, to int) Block { return Block{s.at(from), s.at(to)} }
+	g := Segment{Seq: s.c.rcv.nxt, Ack: s.at(2), Flags: ACK, Window: 60000}
+	g.Options.SACK, g.Options.Blocks = [4]Block{block(4, 5), block(7, 10)}, 2
+	s.c.Input(s.x, s.now, &g)
+	var got []string
+	var o Out
+	for s.c.Output(s.x, s.now, &o) {
+		got = append(got, fmt.Sprint(o.Seq.Sub(s.from)/s.mss, " ", o.Flags))
+	}
+	if want := []string{"2 ACK", "5 PSH,ACK"}; !slices.Equal(got, want) {
+		t.Errorf("sent %q, not %q", got, want)
 	}
 }
 

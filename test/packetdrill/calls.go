@@ -149,6 +149,7 @@ func tcpdGetsockopt(fd, level, name C.int, value unsafe.Pointer, n *C.uint) C.lo
 	if n == nil {
 		return code(0, unix.EFAULT)
 	}
+	tcpdTurn() // what is told of times is as of now
 	k, err := sockets.Getsockopt(int(fd), int(level), int(name), bytesAt(value, int(*n)))
 	if err == nil {
 		*n = C.uint(k)
