@@ -17,6 +17,7 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/config"
 	"github.com/tcpd-project/tcpd/pkg/observe"
 	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/pkg/stack"
 )
 
 // connectDefaults are those of run, on a network and a device of their own, so that both run side by side.
@@ -90,8 +91,8 @@ func connect(c *config.Config, remote netip.AddrPort, halfClose, wait bool) (err
 	if err != nil {
 		return err
 	}
-	end := newEnding(observe.Tracer(log))
-	h, err := startHost(c, log, end)
+	end := newEnding()
+	h, err := startHost(c, log, stack.Watch{Kinds: stack.Transitions, Tracer: end})
 	if err != nil {
 		return err
 	}

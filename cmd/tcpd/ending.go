@@ -9,24 +9,20 @@ import (
 
 // ending is a tracer that tells when a stack's one connection is over.
 type ending struct {
-	next         stack.Tracer  // or nil
 	left, closed chan struct{} // closed at TIME-WAIT or CLOSED, and at CLOSED
 	once         [2]sync.Once
 }
 
-func newEnding(next stack.Tracer) *ending {
-	return &ending{next: next, left: make(chan struct{}), closed: make(chan struct{})}
+func newEnding() *ending {
+	return &ending{left: make(chan struct{}), closed: make(chan struct{})}
 }
 
-// Transition implements stack.Tracer.
-func (n *ending) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.State) {
-	if n.next != nil {
-		n.next.Transition(f, from, e, to)
-	}
-	if to == fsm.TimeWait || to == fsm.Closed {
+// Trace implements stack.Tracer.
+func (n *ending) Trace(e *stack.Event) {
+	if e.To == fsm.TimeWait || e.To == fsm.Closed {
 		n.once[0].Do(func() { close(n.left) })
 	}
-	if to == fsm.Closed {
+	if e.To == fsm.Closed {
 		n.once[1].Do(func() { close(n.closed) })
 	}
 }

@@ -22,14 +22,15 @@ type host struct {
 	listeners []*stack.Listener // while the stack ran
 }
 
-// startHost opens the device of c and starts a stack on it. trace may be nil.
-func startHost(c *config.Config, log *zap.Logger, trace stack.Tracer) (*host, error) {
+// startHost opens the device of c and starts a stack on it, which log and the watches hear of.
+func startHost(c *config.Config, log *zap.Logger, watches ...stack.Watch) (*host, error) {
 	dev, err := tun.Open(deviceConfig(c, func(text string) { log.Warn(text) }))
 	if err != nil {
 		return nil, err
 	}
 	cfg := stack.Config{
-		Link: dev.Link(), TCP: settings(&c.TCP), Secrets: secrets(), Limits: limits(&c.Limits), Trace: trace,
+		Link: dev.Link(), TCP: settings(&c.TCP), Secrets: secrets(), Limits: limits(&c.Limits),
+		Watches:  append(watches, observe.Log(log)),
 		Panicked: observe.Panicked(log),
 	}
 	for _, a := range c.Addresses {

@@ -154,6 +154,11 @@ func counterRows(t *table, above string, tree map[string]any, zeros bool) {
 			if v != 0 || zeros {
 				t.row(above+name, fmt.Sprintf("%.0f", v))
 			}
+		case []any: // transitions
+			for _, m := range v {
+				move, _ := m.(map[string]any)
+				t.row(fmt.Sprintf("%s%s.%v.%v", above, name, move["from"], move["event"]), fmt.Sprintf("%.0f", move["count"]))
+			}
 		}
 	}
 }

@@ -66,7 +66,7 @@ func run(c *config.Config) error {
 		return err
 	}
 	log := observe.LoggerAt(os.Stderr, level)
-	h, err := startHost(c, log, observe.LiveTracer(log))
+	h, err := startHost(c, log)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,14 @@ func limits(c *config.Limits) stack.Limits {
 	if connections == 0 {
 		connections = int(machineMemory() / 2 / connectionBytes)
 	}
-	return stack.Limits{Connections: connections, HalfOpen: halfOpen, TimeWait: c.TimeWait, Orphans: c.Orphans, Memory: int(c.Memory), Fragments: int(c.Fragments)}
+	recorder := int(c.FlightRecorder)
+	if recorder == 0 {
+		recorder = -1
+	}
+	return stack.Limits{
+		Connections: connections, HalfOpen: halfOpen, TimeWait: c.TimeWait, Orphans: c.Orphans, Memory: int(c.Memory),
+		Fragments: int(c.Fragments), FlightRecorder: recorder,
+	}
 }
 
 // mostQueues is how many queues are opened when nobody says: one for two CPUs, since the kernel's half of each packet's way,

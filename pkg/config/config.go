@@ -91,6 +91,8 @@ type Limits struct {
 	Orphans     int  `yaml:"orphans"`     // connections
 	Memory      Size `yaml:"memory"`
 	Fragments   Size `yaml:"fragments"`
+	// FlightRecorder is how many bytes the flight records of connections take; 0: none are kept.
+	FlightRecorder Size `yaml:"flight_recorder"`
 }
 
 // Defaults is the configuration without a file. configs/tcpd.yaml says the same.
@@ -111,7 +113,7 @@ func Defaults() Config {
 			SendBuffer: 256 * KiB, SendBufferMax: 16 * MiB, ReceiveBuffer: 256 * KiB, ReceiveBufferMax: 16 * MiB,
 			Congestion: "cubic", Pacing: true, ECN: "passive", Timestamps: true, WindowScale: true, SACK: true, MinTSOSegs: 2, TTL: 64,
 		},
-		Limits:   Limits{HalfOpen: 4096, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB},
+		Limits:   Limits{HalfOpen: 4096, TimeWait: 1048576, Orphans: 262144, Memory: GiB, Fragments: 4 * MiB, FlightRecorder: 4 * MiB},
 		Services: defaultServices(),
 	}
 }

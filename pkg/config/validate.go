@@ -147,6 +147,7 @@ func (v *faults) limits(l *Limits) {
 	within(v, "limits.orphans", l.Orphans, 1, mostRecords)
 	within(v, "limits.memory", l.Memory, MiB, 1<<50)
 	within(v, "limits.fragments", l.Fragments, 64*KiB, GiB)
+	within(v, "limits.flight_recorder", l.FlightRecorder, 0, GiB)
 }
 
 func (v *faults) routes(list []Route) {

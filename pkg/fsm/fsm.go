@@ -30,6 +30,12 @@ const (
 	numStates
 )
 
+// NumStates and NumEvents are more than the numbers of any state and of any event.
+const (
+	NumStates = int(numStates)
+	NumEvents = int(numEvents)
+)
+
 // Event is a fact that the caller has established: a user call, one step of SEGMENT ARRIVES, or a timer. It
 // carries no numbers.
 type Event uint8
@@ -62,6 +68,30 @@ const (
 	TwoMSL         // the TIME-WAIT timer
 	numEvents
 )
+
+// Cause is where an event comes from.
+type Cause uint8
+
+// The causes. What has come of a packet but not by its flags alone, such as RcvLateData, is a segment's, too.
+const (
+	ByCall Cause = iota
+	BySegment
+	ByICMP
+	ByTimer
+)
+
+// Cause is where the event comes from.
+func (e Event) Cause() Cause {
+	switch {
+	case e <= ReceiveDropped:
+		return ByCall
+	case e == HardError:
+		return ByICMP
+	case e >= GaveUp:
+		return ByTimer
+	}
+	return BySegment
+}
 
 // Action is a set of orders to the caller, who obeys them lowest bit first.
 type Action uint16

@@ -36,6 +36,9 @@ func (e Event) String() string {
 	return eventNames[e]
 }
 
+// String is call, segment, ICMP or timer.
+func (c Cause) String() string { return [...]string{"call", "segment", "ICMP", "timer"}[c] }
+
 var actionNames = [...]string{
 	"SendSYN", "SendSYNACK", "SendACK", "ChallengeACK", "SendRST", "QueueFIN", "StartTimeWait", "StartFinWait",
 	"SignalOpen", "SignalEOF", "SignalReset", "SignalRefused", "SignalUnreachable", "SignalTimeout", "Release",

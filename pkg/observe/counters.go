@@ -1,6 +1,11 @@
 package observe
 
-import "github.com/tcpd-project/tcpd/pkg/stack"
+import (
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
 
 // Counters are totals over all shards since the start, and what there is now. PacketsRead is always Delivered plus
 // the sum of Drops.
@@ -47,12 +52,31 @@ type Counters struct {
 	TurnLength    Times  `json:"turn_us"`       // how many turns took less than so many microseconds, and half of that or more
 	TimerLate     Times  `json:"timer_late_us"` // the same of how late connections' timers were looked at
 
+	SegmentsRead     uint64            `json:"segments_read"` // of TCP, each of a superframe counted
+	SegmentsWritten  uint64            `json:"segments_written"`
+	TextReceived     uint64            `json:"text_received"`     // bytes, each once
+	TextAcknowledged uint64            `json:"text_acknowledged"` // bytes and FINs that peers have
+	Resent           map[string]uint64 `json:"resent"`            // segments and superframes sent again, by reason
+	Incidents        map[string]uint64 `json:"incidents"`         // timers, and episodes of loss and congestion
+	Transitions      []Transition      `json:"transitions"`
+	RTT              Times             `json:"rtt_us"`       // round trips, as measured
+	Handshake        Times             `json:"handshake_us"` // from our SYN to its acknowledgment
+
 	DatagramsCompleted uint64 `json:"datagrams_completed"`
 	DatagramsTimedOut  uint64 `json:"datagrams_timed_out"`
 	DatagramsEvicted   uint64 `json:"datagrams_evicted"`
 	DatagramsCondemned uint64 `json:"datagrams_condemned"`
 
 	Listeners map[uint16]Listener `json:"listeners"` // by port
+}
+
+// Transition is how often connections have gone from one state to another, or stayed with something to do, for one reason.
+type Transition struct {
+	From  string `json:"from"`
+	Event string `json:"event"`
+	Cause string `json:"cause"` // call, segment, ICMP or timer
+	To    string `json:"to"`
+	Count uint64 `json:"count"`
 }
 
 // Listener is how busy the listeners of a port are, all addresses together.
@@ -70,7 +94,7 @@ type Listener struct {
 // Times counts lengths of time by the power of two, in microseconds, that they are below.
 type Times map[uint64]uint64
 
-func (t Times) add(d *stack.Durations) {
+func (t Times) add(d *mono.Histogram) {
 	for i, n := range d {
 		if n > 0 {
 			t[1<<i] += n
@@ -82,7 +106,10 @@ func (t Times) add(d *stack.Durations) {
 const dropMalformed = "device_malformed"
 
 func newCounters() Counters {
-	return Counters{Drops: map[string]uint64{}, Listeners: map[uint16]Listener{}, TurnLength: Times{}, TimerLate: Times{}}
+	return Counters{
+		Drops: map[string]uint64{}, Resent: map[string]uint64{}, Incidents: map[string]uint64{}, Transitions: []Transition{},
+		Listeners: map[uint16]Listener{}, TurnLength: Times{}, TimerLate: Times{}, RTT: Times{}, Handshake: Times{},
+	}
 }
 
 // Collect adds the shards of s up, and its listeners by port. malformed are packets that were read and never reached a shard, deviceDrops those
@@ -168,9 +195,50 @@ func (t *Counters) add(c *stack.Counters) {
 	t.Turns += c.Turns
 	t.TurnLength.add(&c.TurnLength)
 	t.TimerLate.add(&c.TimerLate)
+	t.SegmentsRead += c.SegmentsRead
+	t.SegmentsWritten += c.SegmentsWritten
+	t.addTotals(&c.Totals)
 	t.FragmentsHeld += c.Fragments.Held
 	t.DatagramsCompleted += c.Fragments.Completed.Datagrams
 	t.DatagramsTimedOut += c.Fragments.TimedOut.Datagrams
 	t.DatagramsEvicted += c.Fragments.Evicted.Datagrams
 	t.DatagramsCondemned += c.Fragments.Condemned.Datagrams
+}
+
+func (t *Counters) addTotals(c *tcp.Totals) {
+	t.TextReceived += c.BytesIn
+	t.TextAcknowledged += c.BytesOut
+	t.RTT.add(&c.RTT)
+	t.Handshake.add(&c.Handshake)
+	for r, n := range c.Resent {
+		if n > 0 {
+			t.Resent[tcp.Resend(r).String()] += n
+		}
+	}
+	for i, n := range c.Incidents {
+		if n > 0 {
+			t.Incidents[tcp.Incident(i).String()] += n
+		}
+	}
+	for s := range c.Transitions {
+		for e, n := range c.Transitions[s] {
+			if n > 0 {
+				t.transition(fsm.State(s), fsm.Event(e), n)
+			}
+		}
+	}
+}
+
+// transition adds to the one of the same names: both kinds of SYN-RECEIVED have one.
+func (t *Counters) transition(from fsm.State, e fsm.Event, n uint64) {
+	cell, _ := fsm.Step(from, e)
+	m := Transition{From: from.String(), Event: e.String(), Cause: e.Cause().String(), To: cell.Next.String()}
+	for i := range t.Transitions {
+		if o := &t.Transitions[i]; o.From == m.From && o.Event == m.Event && o.To == m.To {
+			o.Count += n
+			return
+		}
+	}
+	m.Count = n
+	t.Transitions = append(t.Transitions, m)
 }

@@ -12,18 +12,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tcpd-project/tcpd/pkg/fsm"
-	"github.com/tcpd-project/tcpd/pkg/stack"
+	"github.com/tcpd-project/tcpd/pkg/mono"
 )
 
 // help says what each counter means, by its name in JSON. Those that only ever grow are counters of Prometheus's, with the
 // suffix _total; the rest are gauges.
 var help = map[string]string{
-	"packets_read":    "Packets that the device has delivered.",
-	"delivered":       "Packets that were taken; the others have a reason in tcpd_drops_total.",
-	"packets_written": "Packets and superframes written to the device.",
-	"write_errors":    "Packets that the device did not take.",
-	"forwarded":       "Packets that came to another shard than their connection's.",
-	"device_drops":    "Packets that the kernel dropped before they could be read.",
+	"segments_read":     "Segments of TCP that have come, each of a superframe counted.",
+	"segments_written":  "Segments of TCP sent, each of a superframe counted.",
+	"text_received":     "Bytes of text taken in order.",
+	"text_acknowledged": "Bytes of text, and FINs, that peers have acknowledged.",
+	"packets_read":      "Packets that the device has delivered.",
+	"delivered":         "Packets that were taken; the others have a reason in tcpd_drops_total.",
+	"packets_written":   "Packets and superframes written to the device.",
+	"write_errors":      "Packets that the device did not take.",
+	"forwarded":         "Packets that came to another shard than their connection's.",
+	"device_drops":      "Packets that the kernel dropped before they could be read.",
 
 	"opened":             "Connections opened by us.",
 	"accepted":           "Connections opened by peers.",
@@ -118,6 +122,9 @@ type collector struct {
 	counters, listeners counted
 	drops, connections  *prometheus.Desc
 	turns, late         *prometheus.Desc
+	rtt, handshake      *prometheus.Desc
+	resent, incidents   *prometheus.Desc
+	transitions         *prometheus.Desc
 }
 
 func newCollector(s Source) *collector {
@@ -129,6 +136,11 @@ func newCollector(s Source) *collector {
 		connections: prometheus.NewDesc("tcpd_connections", "Connections, by state.", []string{"state"}, nil),
 		turns:       prometheus.NewDesc("tcpd_turn_seconds", "Length of the shards' turns; the sum is estimated.", nil, nil),
 		late:        prometheus.NewDesc("tcpd_timer_late_seconds", "How late connections' timers were looked at; the sum is estimated.", nil, nil),
+		rtt:         prometheus.NewDesc("tcpd_rtt_seconds", "Round trips measured; the sum is estimated.", nil, nil),
+		handshake:   prometheus.NewDesc("tcpd_handshake_seconds", "From our SYN to its acknowledgment; the sum is estimated.", nil, nil),
+		resent:      prometheus.NewDesc("tcpd_resent_total", "Segments and superframes sent again, by reason.", []string{"reason"}, nil),
+		incidents:   prometheus.NewDesc("tcpd_incidents_total", "Timers of connections, and episodes of loss and congestion.", []string{"incident"}, nil),
+		transitions: prometheus.NewDesc("tcpd_transitions_total", "Moves of the state machine.", []string{"from", "event", "cause", "to"}, nil),
 	}
 }
 
@@ -139,7 +151,9 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 			to <- m.desc
 		}
 	}
-	for _, d := range []*prometheus.Desc{c.drops, c.connections, c.turns, c.late} {
+	for _, d := range []*prometheus.Desc{
+		c.drops, c.connections, c.turns, c.late, c.rtt, c.handshake, c.resent, c.incidents, c.transitions,
+	} {
 		to <- d
 	}
 }
@@ -154,11 +168,23 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for port, l := range t.Listeners {
 		c.listeners.collect(reflect.ValueOf(l), to, strconv.Itoa(int(port)))
 	}
-	for reason, n := range t.Drops {
-		to <- prometheus.MustNewConstMetric(c.drops, prometheus.CounterValue, float64(n), reason)
+	for _, m := range []struct {
+		desc  *prometheus.Desc
+		count map[string]uint64
+	}{{c.drops, t.Drops}, {c.resent, t.Resent}, {c.incidents, t.Incidents}} {
+		for label, n := range m.count {
+			to <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(n), label)
+		}
 	}
-	to <- t.TurnLength.histogram(c.turns)
-	to <- t.TimerLate.histogram(c.late)
+	for _, m := range t.Transitions {
+		to <- prometheus.MustNewConstMetric(c.transitions, prometheus.CounterValue, float64(m.Count), m.From, m.Event, m.Cause, m.To)
+	}
+	for _, m := range []struct {
+		desc  *prometheus.Desc
+		times Times
+	}{{c.turns, t.TurnLength}, {c.late, t.TimerLate}, {c.rtt, t.RTT}, {c.handshake, t.Handshake}} {
+		to <- m.times.histogram(m.desc)
+	}
 	c.collectStates(to)
 }
 
@@ -166,7 +192,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 // sum they count as three quarters.
 func (t Times) histogram(d *prometheus.Desc) prometheus.Metric {
 	count, sum, buckets := uint64(0), 0.0, map[float64]uint64{}
-	last := len(stack.Durations{}) - 1 // has no bound
+	last := len(mono.Histogram{}) - 1 // has no bound
 	for i := range last + 1 {
 		n, bound := t[1<<i], float64(uint64(1)<<i)/1e6
 		count += n

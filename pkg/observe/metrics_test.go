@@ -52,6 +52,10 @@ func TestMetrics(t *testing.T) {
 	_, text := scrape(t, Source{counts, states})
 	for _, line := range []string{
 		`tcpd_connections{state="ESTABLISHED"} 7`, `tcpd_connections{state="SYN-RECEIVED"} 3`, `tcpd_connections{state="LAST-ACK"} 0`,
+		`tcpd_resent_total{reason="recovery"} 1`, `tcpd_incidents_total{incident="window_closed"} 1`, `tcpd_text_received_total 1`,
+		`tcpd_rtt_seconds_bucket{le="4e-06"} 3`, `tcpd_handshake_seconds_bucket{le="4e-06"} 3`,
+		`tcpd_transitions_total{cause="segment",event="RcvFIN",from="ESTABLISHED",to="CLOSE-WAIT"} 1`,
+		`tcpd_transitions_total{cause="segment",event="SYNAcked",from="SYN-RECEIVED",to="ESTABLISHED"} 2`,
 		`tcpd_drops_total{reason="land"} 1`, `tcpd_packets_read_total 1`, `tcpd_device_drops_total 3`, `tcpd_ring_bytes 1`,
 		`tcpd_listener_waiting{port="80"} 5`, `tcpd_listener_accepted_total{port="80"} 6`, `# TYPE tcpd_turns_total counter`,
 		`tcpd_turn_seconds_bucket{le="1e-06"} 1`, `tcpd_turn_seconds_bucket{le="4e-06"} 3`, `# TYPE tcpd_timer_late_seconds histogram`,
@@ -72,6 +76,7 @@ func TestMetrics(t *testing.T) {
 func TestEveryCounterIsAMetric(t *testing.T) {
 	other := map[string]bool{
 		"drops": true, "listeners": true, "connections": true, "half_open": true, "time_wait": true, "turn_us": true, "timer_late_us": true,
+		"resent": true, "incidents": true, "transitions": true, "rtt_us": true, "handshake_us": true,
 	}
 	for _, c := range []struct {
 		typ  reflect.Type
@@ -182,12 +187,12 @@ func TestLevelChanges(t *testing.T) {
 	}
 	defer r.Close()
 	level := zap.NewAtomicLevelAt(zap.InfoLevel)
-	tr := LiveTracer(LoggerAt(w, level))
-	tr.Transition(flow, fsm.SynRcvd, fsm.SYNAcked, fsm.Established)
+	watch := Log(LoggerAt(w, level))
+	change(watch, fsm.SynRcvd, fsm.SYNAcked, fsm.Established)
 	level.SetLevel(zap.DebugLevel)
-	tr.Transition(flow, fsm.Established, fsm.RcvFIN, fsm.CloseWait)
+	change(watch, fsm.Established, fsm.RcvFIN, fsm.CloseWait)
 	level.SetLevel(zap.WarnLevel)
-	tr.Transition(flow, fsm.CloseWait, fsm.Close, fsm.LastAck)
+	change(watch, fsm.CloseWait, fsm.Close, fsm.LastAck)
 	w.Close()
 	text, err := io.ReadAll(r)
 	if err != nil || strings.Count(string(text), "\n") != 1 || !strings.Contains(string(text), `"to":"CLOSE-WAIT"`) {

@@ -55,9 +55,8 @@ var flow = stack.Flow{
 
 func TestStateLines(t *testing.T) {
 	lines := logged(t, "debug", func(log *zap.Logger) {
-		tr := Tracer(log)
-		tr.Transition(flow, fsm.SynRcvd, fsm.SYNAcked, fsm.Established)
-		tr.Transition(flow, fsm.TimeWait, fsm.RcvRST, fsm.TimeWait)
+		change(Log(log), fsm.SynRcvd, fsm.SYNAcked, fsm.Established)
+		change(Log(log), fsm.TimeWait, fsm.RcvRST, fsm.TimeWait)
 	})
 	want := []map[string]any{
 		{"level": "debug", "msg": "state", "conn": "10.7.0.2:80 10.7.0.1:43210", "from": "SYN-RECEIVED",
@@ -70,15 +69,9 @@ func TestStateLines(t *testing.T) {
 	}
 }
 
-// TestNoTracer: above debug nobody listens, which costs nothing.
-func TestNoTracer(t *testing.T) {
-	for _, level := range []string{"info", "warn", "error"} {
-		logged(t, level, func(log *zap.Logger) {
-			if tr := Tracer(log); tr != nil {
-				t.Errorf("%s: %T", level, tr)
-			}
-		})
-	}
+// change tells a watch of a state change.
+func change(w stack.Watch, from fsm.State, e fsm.Event, to fsm.State) {
+	w.Tracer.Trace(&stack.Event{Kind: stack.Transitions, Flow: flow, State: from, Event: e, To: to})
 }
 
 func TestLevels(t *testing.T) {

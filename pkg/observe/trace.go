@@ -13,29 +13,22 @@ import (
 // tracer writes a line for each state change.
 type tracer struct{ log *zap.Logger }
 
-// Tracer returns a tracer that writes each state change to log as a line at debug level, with the connection (its
-// local end, then its remote one) and the paragraph of the RFC that it follows. It returns nil when log does not
-// take that level, so that tracing costs nothing then.
-func Tracer(log *zap.Logger) stack.Tracer {
-	if !log.Core().Enabled(zap.DebugLevel) {
-		return nil
-	}
-	return tracer{log}
+// Log writes each state change to log as a line at debug level, with the connection (its local end, then its remote one) and
+// the paragraph of the RFC that it follows. It asks for the level each time, which may change.
+func Log(log *zap.Logger) stack.Watch {
+	return stack.Watch{Kinds: stack.Transitions, Tracer: tracer{log}}
 }
 
-// LiveTracer is Tracer for a log whose level may change: it asks for the level at each state change.
-func LiveTracer(log *zap.Logger) stack.Tracer { return tracer{log} }
-
-// Transition implements stack.Tracer.
-func (t tracer) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.State) {
+// Trace implements stack.Tracer.
+func (t tracer) Trace(e *stack.Event) {
 	line := t.log.Check(zap.DebugLevel, "state")
 	if line == nil {
 		return
 	}
 	line.Write(
-		zap.String("conn", connName(f)),
-		zap.Stringer("from", from), zap.Stringer("event", e), zap.Stringer("to", to),
-		zap.String("rfc", Paragraph(from, e)))
+		zap.String("conn", connName(e.Flow)),
+		zap.Stringer("from", e.State), zap.Stringer("event", e.Event), zap.Stringer("to", e.To),
+		zap.String("rfc", Paragraph(e.State, e.Event)))
 }
 
 // Panicked returns a function for stack.Config that writes a user's panic to log, with the stack of its goroutine.

@@ -103,7 +103,7 @@ func (s *shard) keepRequest(r *Request) {
 			return
 		}
 		r.cancel()
-		s.counters.Stack[DropAdmissionFull]++
+		s.drop(DropAdmissionFull)
 		return
 	}
 	s.counters.Delivered++
@@ -149,7 +149,7 @@ func (s *shard) execute(r *Request) {
 	case admitted:
 		s.openPassive(r.listener, r.hash, &r.flow, &r.syn, r.iss)
 	case dropped:
-		s.counters.Stack[DropAdmission]++
+		s.drop(DropAdmission)
 	case reset:
 		s.dropTCP(tcp.DropRefused)
 		if rst, ok := tcp.ResetFor(&r.syn); ok {
@@ -157,7 +157,7 @@ func (s *shard) execute(r *Request) {
 			s.sendBare(&r.flow, &rst)
 		}
 	default:
-		s.counters.Stack[DropAdmissionICMP]++
+		s.drop(DropAdmissionICMP)
 		s.refuseICMP(r, uint8(v-refused))
 	}
 }

@@ -40,18 +40,30 @@ func (s *shard) timeout(i uint32) {
 		s.wheel.arm(ref(kindConn|i), d)
 		return
 	}
-	s.counters.TimerLate.add(s.now.Sub(d))
-	s.flow = rec.flow()
+	s.counters.TimerLate.Add(s.now.Sub(d))
+	s.work(i)
 	rec.tcp.Timeout(&s.env, s.now)
 	s.settle(i)
 }
 
+// work notes which connection is worked on.
+func (s *shard) work(i uint32) { s.flow, s.current = s.conns.at(i).flow(), i }
+
+// workApart notes that a flow is worked on that has no connection yet, or none any more, or a packed one.
+func (s *shard) workApart(f *Flow) { s.flow, s.current = *f, 0 }
+
 // enter is how every call of a handler begins.
 func (c Conn) enter() *record {
 	rec := c.shard.conns.at(c.index)
-	c.shard.flow = rec.flow()
+	c.shard.work(c.index)
 	c.shard.touch(c.index)
 	return rec
+}
+
+// enterBy is enter for a call that is told of.
+func (c Conn) enterBy(call Call) *record {
+	c.called(call, 0)
+	return c.enter()
 }
 
 func (c Conn) record() *record { return c.shard.conns.at(c.index) }
@@ -104,7 +116,10 @@ func (c Conn) Next() []byte {
 }
 
 // Consume tells that n bytes of what Next showed have been read.
-func (c Conn) Consume(n int) { c.enter().tcp.Consume(&c.shard.env, n) }
+func (c Conn) Consume(n int) {
+	c.called(CallRead, n)
+	c.enter().tcp.Consume(&c.shard.env, n)
+}
 
 // Write queues as much of p as there is room for and returns how much; tcp.Writable follows when it was not all.
 func (c Conn) Write(p []byte) int {
@@ -125,6 +140,7 @@ func (c Conn) Repeat(text []byte, cycle int) bool {
 
 // wrote notes a writer who has found no memory for any of p.
 func (c Conn) wrote(rec *record, p []byte, n int) int {
+	c.called(CallWrite, n)
 	if n == 0 && len(p) > 0 && rec.tcp.Thirsty() {
 		c.shard.thirst.add(c.index, rec)
 	}
@@ -141,17 +157,17 @@ func (c Conn) Written() uint64 { return c.record().tcp.Written() }
 func (c Conn) EOF() bool { return c.record().tcp.EOF() }
 
 // CloseWrite sends a FIN after what has been queued; receiving goes on.
-func (c Conn) CloseWrite() { c.enter().tcp.CloseWrite(&c.shard.env, c.shard.now) }
+func (c Conn) CloseWrite() { c.enterBy(CallCloseWrite).tcp.CloseWrite(&c.shard.env, c.shard.now) }
 
 // CloseRead forgets what is unread and what still comes.
-func (c Conn) CloseRead() { c.enter().tcp.CloseRead(&c.shard.env, c.shard.now) }
+func (c Conn) CloseRead() { c.enterBy(CallCloseRead).tcp.CloseRead(&c.shard.env, c.shard.now) }
 
 // Close lets go of the connection; what has been queued is still sent. With text unread the peer gets a RST. The
 // handler hears only tcp.Ended from now on, or nothing if the connection goes through TIME-WAIT.
-func (c Conn) Close() { c.enter().tcp.Close(&c.shard.env, c.shard.now) }
+func (c Conn) Close() { c.enterBy(CallClose).tcp.Close(&c.shard.env, c.shard.now) }
 
 // Abort ends the connection with a RST.
-func (c Conn) Abort() { c.enter().tcp.Abort(&c.shard.env, c.shard.now) }
+func (c Conn) Abort() { c.enterBy(CallAbort).tcp.Abort(&c.shard.env, c.shard.now) }
 
 // Urge announces that the next n bytes to be written are urgent: the peer's user is told before he comes to them (RFC
 // 6093).
@@ -221,7 +237,11 @@ func (c Conn) SendSpace() (una, end seq.Num, size int) { return c.record().tcp.S
 func (c Conn) WantSpace() bool { return c.record().tcp.WantSpace(&c.shard.env) }
 
 // Commit is tcp.Conn.Commit.
-func (c Conn) Commit(buf []byte, end seq.Num) { c.enter().tcp.Commit(&c.shard.env, buf, end) }
+func (c Conn) Commit(buf []byte, end seq.Num) {
+	_, before, _ := c.SendSpace()
+	c.called(CallWrite, int(end.Sub(before)))
+	c.enter().tcp.Commit(&c.shard.env, buf, end)
+}
 
 // Store puts text that came with the segment at hand into the receive ring.
 func (c Conn) Store() { c.record().tcp.Store(&c.shard.env) }

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"github.com/tcpd-project/tcpd/pkg/ip"
+	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
@@ -52,24 +53,26 @@ type Counters struct {
 	Stack           [numDrops]uint64
 
 	Turns, Written, WriteErrors, Forwarded uint64
-	TurnLength                             Durations // of turns that found something to do or not, without the wait before
-	TimerLate                              Durations // from when a connection's timer was due to when it was looked at
-	Opened, Accepted, Ended, Resets        uint64    // connections: by us, by listeners; over; RSTs sent
-	CookiesSent, CookiesTaken              uint64    // SYN cookies
-	FastOpens                              uint64    // connections that the cookie of a client opened (RFC 7413)
-	Deferred                               uint64    // requests that the listener's hook did not decide on at once
-	TimeWaitEvicted, OrphansAborted        uint64    // beyond Limits.TimeWait and Limits.Orphans
-	Conns, HalfOpen, TimeWait, Orphans     int       // now
-	Rings                                  int       // bytes of rings attached now
-	ICMPErrors, ICMPLimited                uint64    // ICMP errors sent, and not sent for there were too many
-	Pings                                  uint64    // answered
-	Challenges, ChallengesLimited          uint64    // ACKs that no text asked for (RFC 5961), and those that a limit has kept back
-	SACKIgnored                            uint64    // blocks without a whole segment, or for which the scoreboard had no room
-	Lists                                  int       // bytes of scoreboards and of lists of text out of order, now
-	FragmentBytes                          int       // bytes of incomplete datagrams, now
-	MemoryAborted, Reneged                 uint64    // connections ended, and text out of order forgotten, for want of memory
-	Panics                                 uint64    // of handlers and hooks
+	TurnLength                             mono.Histogram // of turns that found something to do or not, without the wait before
+	TimerLate                              mono.Histogram // from when a connection's timer was due to when it was looked at
+	Opened, Accepted, Ended, Resets        uint64         // connections: by us, by listeners; over; RSTs sent
+	CookiesSent, CookiesTaken              uint64         // SYN cookies
+	FastOpens                              uint64         // connections that the cookie of a client opened (RFC 7413)
+	Deferred                               uint64         // requests that the listener's hook did not decide on at once
+	TimeWaitEvicted, OrphansAborted        uint64         // beyond Limits.TimeWait and Limits.Orphans
+	Conns, HalfOpen, TimeWait, Orphans     int            // now
+	Rings                                  int            // bytes of rings attached now
+	ICMPErrors, ICMPLimited                uint64         // ICMP errors sent, and not sent for there were too many
+	Pings                                  uint64         // answered
+	Challenges, ChallengesLimited          uint64         // ACKs that no text asked for (RFC 5961), and those that a limit has kept back
+	SACKIgnored                            uint64         // blocks without a whole segment, or for which the scoreboard had no room
+	Lists                                  int            // bytes of scoreboards and of lists of text out of order, now
+	FragmentBytes                          int            // bytes of incomplete datagrams, now
+	MemoryAborted, Reneged                 uint64         // connections ended, and text out of order forgotten, for want of memory
+	Panics                                 uint64         // of handlers and hooks
+	SegmentsRead, SegmentsWritten          uint64         // of TCP, each of a superframe counted
 	Impossible, NoMemory                   uint64
+	Totals                                 tcp.Totals
 	Fragments                              ip.Stats
 }
 
@@ -105,6 +108,7 @@ func (s *Stack) Counters(shard int) Counters {
 		c.Lists, c.FragmentBytes = sh.env.Memory.Lists, sh.frags.Bytes()
 		c.Impossible, c.NoMemory = sh.env.Errors.Impossible, sh.env.Errors.Memory
 		c.Challenges, c.ChallengesLimited, c.SACKIgnored = sh.env.Count.Challenges, sh.env.Count.ChallengesLimited, sh.env.Count.SACKIgnored
+		c.Totals = sh.env.Totals
 		c.Fragments = sh.frags.Stats()
 	}
 	if !s.Do(shard, read) {

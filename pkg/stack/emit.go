@@ -31,9 +31,9 @@ func (s *shard) emit() bool {
 				return true
 			}
 			rec := s.conns.at(i)
+			s.work(i)
 			if rec.tcp.Output(&s.env, s.now, &s.out) {
-				f := rec.flow()
-				sent += s.send(&f, &s.out)
+				sent += s.send(&s.flow, &s.out)
 				s.dirty = append(s.dirty, i)
 				continue
 			}
@@ -56,7 +56,7 @@ func (s *shard) finish(i uint32) {
 	case rec.tcp.LetGo() && s.parkWait(i):
 	case s.orphaned(rec):
 		s.counters.OrphansAborted++
-		s.flow = rec.flow()
+		s.work(i)
 		rec.tcp.Abort(&s.env, s.now)
 		s.settle(i)
 	default:
@@ -80,6 +80,7 @@ func (s *shard) forget(i uint32) {
 	r := ref(kindConn | i)
 	f := rec.flow()
 	h := s.hash(&f)
+	s.conclude(i)
 	s.wheel.disarm(r)
 	s.table.remove(h, r)
 	s.present.remove(h)
@@ -138,6 +139,13 @@ func (s *shard) send(f *Flow, o *tcp.Out) int {
 	h.Put(s.header[:])
 	if o.Flags&tcp.RST != 0 {
 		s.counters.Resets++
+	}
+	s.counters.SegmentsWritten++
+	if o.GSOSize != 0 {
+		s.counters.SegmentsWritten += uint64((text - 1) / int(o.GSOSize))
+	}
+	if s.heard&Departures != 0 {
+		s.departed(f, o, text)
 	}
 	s.write(p)
 	return h.Len

@@ -16,7 +16,7 @@ func (s *shard) openEarly(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss se
 		return false
 	}
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
-	s.flow = *f
+	s.workApart(f)
 	o := s.opening(l, f, iss, offset)
 	o.Early = 1
 	s.temp.OpenPassive(&s.env, s.now, o, g)

@@ -28,7 +28,7 @@ func (s *shard) sendOn(h uint64, a *arrival) bool {
 		if packets > maxForwards || bytes > maxForwardBytes || other.inbox.closed.Load() {
 			other.forwards.Add(-1)
 			other.forwardBytes.Add(-int64(len(a.raw)))
-			s.counters.Stack[DropForward]++
+			s.drop(DropForward)
 			return true
 		}
 		f := s.stack.forwards.Get().(*forward)

@@ -25,7 +25,7 @@ func (s *shard) giveWay() {
 		if rec.localPort == 0 || rec.tcp.Over() {
 			continue
 		}
-		s.flow = rec.flow()
+		s.work(s.hand)
 		switch reneged, ended := rec.tcp.GiveWay(&s.env, s.now); {
 		case reneged:
 			s.counters.Reneged++
@@ -42,7 +42,7 @@ func (s *shard) quench() {
 	for s.thirst.live > 0 && s.env.Memory.Free() {
 		i := s.thirst.next(s.conns.at)
 		rec := s.conns.at(i)
-		s.flow = rec.flow()
+		s.work(i)
 		rec.tcp.SpaceAgain()
 		s.settle(i)
 	}

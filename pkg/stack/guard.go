@@ -27,7 +27,7 @@ func (s *shard) guardHandler(i uint32) {
 	rec := s.conns.at(i)
 	s.panicked(rec.flow(), v)
 	Conn{s, i}.SetHandler(nobody{})
-	s.flow = rec.flow()
+	s.work(i)
 	rec.tcp.Shutdown(&s.env, s.now)
 }
 

@@ -53,12 +53,12 @@ func (s *shard) writeICMP(b []byte) {
 func (s *shard) icmp(a *arrival) {
 	var m ip.ICMP
 	if d := m.Parse(a.Payload); d != ip.DropNone {
-		s.counters.IP[d]++
+		s.dropIP(d)
 		return
 	}
 	if m.Type == ip.ICMPEchoRequest {
 		if !s.pingRate.allow(s.now, pingsPerSecond/len(s.stack.shards)) {
-			s.counters.Stack[DropPings]++
+			s.drop(DropPings)
 			return
 		}
 		s.counters.Delivered++
@@ -69,11 +69,11 @@ func (s *shard) icmp(a *arrival) {
 	e, ok, d := m.Error()
 	switch {
 	case d != ip.DropNone:
-		s.counters.IP[d]++
+		s.dropIP(d)
 	case ok && e.Proto == ip.ProtoTCP && s.stack.ours(e.Src):
 		s.icmpError(a, &e)
 	default:
-		s.counters.Stack[DropICMPOther]++
+		s.drop(DropICMPOther)
 	}
 }
 
@@ -102,10 +102,10 @@ func (s *shard) icmpError(a *arrival, e *ip.ICMPError) {
 		return
 	}
 	if r == 0 || r.kind() != kindConn {
-		s.counters.Stack[DropICMPOther]++
+		s.drop(DropICMPOther)
 		return
 	}
-	s.flow = f
+	s.work(r.index())
 	c := &s.conns.at(r.index()).tcp
 	heeded := false
 	quoted := seq.Num(binary.BigEndian.Uint32(e.Transport[4:]))
@@ -122,7 +122,7 @@ func (s *shard) icmpError(a *arrival, e *ip.ICMPError) {
 		heeded = c.SoftError(&s.env, s.now, quoted, cause, e.Code == ip.CodeNet || e.Code == ip.CodeHost)
 	}
 	if !heeded {
-		s.counters.Stack[DropICMPOther]++
+		s.drop(DropICMPOther)
 		return
 	}
 	s.counters.Delivered++

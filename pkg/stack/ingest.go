@@ -24,8 +24,11 @@ func (s *shard) ingest(p *link.Packet) {
 
 // dispatch takes a packet in; it has been counted as read.
 func (s *shard) dispatch(a *arrival) {
+	if s.heard != 0 {
+		s.workApart(&Flow{}) // so far
+	}
 	if d := a.Parse(a.raw); d != ip.DropNone {
-		s.counters.IP[d]++
+		s.dropIP(d)
 		return
 	}
 	if !s.stack.ours(a.Dst) {
@@ -35,11 +38,11 @@ func (s *shard) dispatch(a *arrival) {
 	if a.Fragment() {
 		whole, d := s.frags.Add(int64(s.now), &a.Packet)
 		if whole == nil {
-			s.counters.IP[d]++
+			s.dropIP(d)
 			return
 		}
 		if d := a.Parse(whole); d != ip.DropNone {
-			s.counters.IP[d]++
+			s.dropIP(d)
 			return
 		}
 		a.raw, a.verified = whole, false
@@ -62,7 +65,7 @@ func (s *shard) foreign(a *arrival, d Drop) {
 		s.counters.Delivered++
 		return
 	}
-	s.counters.Stack[d]++
+	s.drop(d)
 	switch d {
 	case DropUDP:
 		s.unreachable(a, ip.CodePort)
@@ -92,36 +95,46 @@ func (s *shard) segment(a *arrival) {
 		s.dropTCP(tcp.DropPort)
 		return
 	case f.Local == f.Remote && f.LocalPort == f.RemotePort:
-		s.counters.Stack[DropLAND]++
+		s.drop(DropLAND)
 		return
 	}
 	h := s.hash(&f)
-	if r := s.table.find(h, keyOf(&f)); r != 0 {
-		s.deliver(r, h, &f, &g)
+	r := s.table.find(h, keyOf(&f))
+	if r == 0 && s.sendOn(h, a) {
 		return
 	}
-	if s.sendOn(h, a) {
+	s.counters.SegmentsRead += uint64(max(g.Parts, 1))
+	if s.heard&(Arrivals|Verdicts) != 0 {
+		s.demuxWatched(h, r, a, &f, &g)
 		return
 	}
-	s.noConnection(h, &f, &g)
+	s.demux(h, r, &f, &g)
 }
 
-func (s *shard) dropTCP(d tcp.Drop) { s.counters.TCP[d]++ }
+// demux hands a segment to its connection, if it has one.
+func (s *shard) demux(h uint64, r ref, f *Flow, g *tcp.Segment) {
+	s.workApart(f)
+	if r == 0 {
+		s.noConnection(h, f, g)
+		return
+	}
+	s.deliver(r, h, f, g)
+}
 
 // verdict counts what became of a segment.
 func (s *shard) verdict(d tcp.Drop) {
 	if d == tcp.DropNone {
 		s.counters.Delivered++
 	} else {
-		s.counters.TCP[d]++
+		s.dropTCP(d)
 	}
 }
 
 // deliver hands a segment to its connection, of whichever size.
 func (s *shard) deliver(r ref, h uint64, f *Flow, g *tcp.Segment) {
-	s.flow = *f
 	switch r.kind() {
 	case kindConn:
+		s.current = r.index()
 		s.deliverConn(r.index(), h, f, g)
 	case kindHalf:
 		s.deliverHalf(r, h, f, g)
@@ -151,6 +164,9 @@ func (s *shard) deliverConn(i uint32, h uint64, f *Flow, g *tcp.Segment) {
 	}
 	d := rec.tcp.Input(&s.env, s.now, g)
 	s.verdict(d)
+	if d != tcp.DropNone {
+		s.recordDrop(d, g)
+	}
 	if d == tcp.DropNone && g.Options.Has&tcp.HasFastOpen != 0 && g.Flags&tcp.ACK != 0 && g.Options.FastOpen.Len > 0 {
 		s.stack.cookieJar.keep(f.Remote, &g.Options)
 	}
@@ -162,7 +178,7 @@ func (s *shard) deliverConn(i uint32, h uint64, f *Flow, g *tcp.Segment) {
 // listener.
 func (s *shard) noConnection(h uint64, f *Flow, g *tcp.Segment) {
 	if f.Local.IsMulticast() || f.Local.IsBroadcast() {
-		s.counters.Stack[DropMulticast]++
+		s.drop(DropMulticast)
 		return
 	}
 	l := s.stack.listeners.Load().find(f.Local, f.LocalPort)

@@ -20,6 +20,8 @@ type Sight struct {
 	Shard    int
 	Orphan   bool          // its user has closed it, and it is not over
 	Deadline mono.Duration // until the next of its timers is due, whichever that is; below 0: none runs
+	Notes    []Note        // Find's: what was remarkable in its life
+	Missing  int           // of these notes, from the middle
 	tcp.Info               // of SYN-RECEIVED and of TIME-WAIT, which are kept as a few words, what is left to know
 }
 
@@ -154,6 +156,7 @@ func (s *Stack) Find(ctx context.Context, f Flow) (to Sight, found bool, err err
 				found = sh.seeHalf(r.index(), all, &to)
 			case kindConn:
 				found = sh.seeConn(r.index(), all, &to)
+				to.Notes, to.Missing = sh.recorder.notes(r.index(), sh.conns.at(r.index()).flight)
 			case kindWait:
 				found = sh.seeWait(r.index(), all, &to)
 			}

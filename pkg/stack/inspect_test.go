@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -106,7 +107,7 @@ func TestEveryKindIsSeen(t *testing.T) {
 	for _, s := range walk(t, n.b, 2, every) {
 		got[s.State]++
 		found, ok, err := n.b.Find(t.Context(), s.Flow)
-		if err != nil || !ok || found != s {
+		if err != nil || !ok || !reflect.DeepEqual(sight(found), s) {
 			t.Errorf("%v is found as\n%+v, %v, not\n%+v", s.Flow, found, err, s)
 		}
 		if timed := s.State != fsm.Established; timed != (s.Deadline >= 0) || s.Deadline > 2*tcp.Defaults().MSL {
@@ -219,4 +220,10 @@ func BenchmarkInspect(b *testing.B) {
 			}
 		}
 	})
+}
+
+// sight is what Walk shows of what Find has found.
+func sight(found stack.Sight) stack.Sight {
+	found.Notes, found.Missing = nil, 0
+	return found
 }

@@ -152,7 +152,7 @@ func (s *shard) queueFull(l *Listener, f *Flow, g *tcp.Segment) bool {
 	case DropSourceBacklog:
 		l.tooGreedy.Add(1)
 	}
-	s.counters.Stack[d]++
+	s.drop(d)
 	return true
 }
 

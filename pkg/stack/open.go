@@ -3,6 +3,7 @@ package stack
 import (
 	"math/bits"
 
+	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
@@ -27,7 +28,7 @@ func (s *shard) openPassive(l *Listener, h uint64, f *Flow, g *tcp.Segment, iss 
 		return
 	}
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
-	s.flow = *f
+	s.workApart(f)
 	c := &s.temp
 	o := s.opening(l, f, iss, offset)
 	o.FastOpen = l.FastOpen > 0 && g.Options.Has&tcp.HasFastOpen != 0
@@ -109,7 +110,7 @@ func (s *shard) halfTimeout(r ref) {
 		return
 	}
 	f := rec.flow()
-	s.flow = f
+	s.workApart(&f)
 	rec.tcp.Unpack(&s.env, &s.temp)
 	s.temp.Timeout(&s.env, s.now)
 	s.sendHalf(r, s.hash(&f), &f, nil)
@@ -118,7 +119,7 @@ func (s *shard) halfTimeout(r ref) {
 // sendCookie answers a SYN without keeping anything of it.
 func (s *shard) sendCookie(l *Listener, f *Flow, g *tcp.Segment) {
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
-	s.flow = *f
+	s.workApart(f)
 	c := &s.temp
 	c.OpenPassive(&s.env, s.now, s.opening(l, f, 0, offset), g)
 	c.MakeCookie(&s.stack.cfg.Secrets[0], f, s.now)
@@ -139,7 +140,7 @@ func (s *shard) openCookie(l *Listener, h uint64, f *Flow, g *tcp.Segment) bool 
 		return false
 	}
 	_, offset := s.stack.cfg.Secrets[0].ISN(f, s.now)
-	s.flow = *f
+	s.workApart(f)
 	c := &s.temp
 	if !c.OpenCookie(&s.env, &s.stack.cfg.Secrets[0], f, s.now, s.opening(l, f, 0, offset), g) {
 		return false
@@ -174,6 +175,10 @@ func (s *shard) accept(l *Listener, h uint64, f *Flow, early bool) {
 	i := s.adopt(f, h, o)
 	rec := s.conns.at(i)
 	rec.tcp = s.temp
+	s.current = i
+	if !early {
+		s.record(Note{Kind: Transitions, State: fsm.SynRcvd, Event: fsm.SYNAcked, To: fsm.Established})
+	}
 	rec.early, rec.counted = early, l.Connections > 0 || l.SourceConnections > 0
 	if rec.early || rec.counted { // the listener keeps its place though the connection be given to another handler
 		rec.listener = o
@@ -277,8 +282,9 @@ func (s *shard) dial(f Flow, o tcp.Open, h Handler) (Conn, error) {
 	s.counters.Opened++
 	i := s.adopt(&f, hash, s.newOwner(owner{handler: h}))
 	rec := s.conns.at(i)
-	s.flow = rec.flow()
+	s.work(i)
 	rec.tcp.OpenActive(&s.env, s.now, o)
+	Conn{s, i}.called(CallOpen, 0)
 	s.touch(i)
 	return Conn{s, i}, nil
 }
@@ -405,7 +411,7 @@ func (s *shard) expireWaits() {
 			return
 		}
 		f := w.flow()
-		s.flow = f
+		s.workApart(&f)
 		w.tcp.Unpack(&s.env, s.now, &s.temp)
 		s.temp.Timeout(&s.env, max(s.now, s.temp.Deadline()))
 		s.dropWait(s.first, s.hash(&f))

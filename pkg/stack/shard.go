@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/link"
 	"github.com/tcpd-project/tcpd/pkg/mono"
@@ -39,6 +38,7 @@ type record struct {
 	owner    uint32 // index into shard.owners
 	listener uint32 // the same, of the listener, while early or counted; else 0
 	thirsty  uint32 // place in shard.thirst; 0: none
+	flight   uint32 // place in shard.recorder, if that says so, too
 	dirty    bool   // in shard.dirty
 	orphan   bool   // counted in shard.orphans
 	early    bool   // opened by a cookie, and the handshake is not over
@@ -107,7 +107,14 @@ type shard struct {
 	forwards            atomic.Int32 // packets on their way here from other shards
 	forwardBytes        atomic.Int64 // and their bytes
 	counters            Counters
-	flow                Flow // the one being worked on, for the tracer
+	watches             []*Watch
+	reason              string // why the packet at hand was not taken; kept only if somebody listens
+	heard               Kinds  // what any of them listens to
+	event               Event
+	came                tcp.Segment // the one at hand, for those who listen
+	recorder            recorder
+	flow                Flow   // the one being worked on, for the tracer
+	current             uint32 // and its connection; 0: it has none yet, or is packed
 	temp                tcp.Conn
 	out                 tcp.Out
 	packet              link.Packet
@@ -130,9 +137,11 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 		Limit: tcp.Limiter{Key: s.cfg.Secrets[0]},
 		MTU:   s.cfg.Link.MTU, Frame: s.cfg.Link.Superframe, Strict: s.cfg.Strict,
 	}
-	if s.cfg.Trace != nil {
-		sh.env.Trace = sh
+	sh.recorder = newRecorder(s.cfg.Limits.FlightRecorder / n)
+	for i := range s.cfg.Watches {
+		sh.watches = append(sh.watches, &s.cfg.Watches[i])
 	}
+	sh.listen()
 	sh.table = newTable(sh.entryOf, func(e *entry) uint64 { f := e.flow(); return sh.hash(&f) })
 	sh.wheel.node = sh.nodeOf
 	sh.now = s.cfg.Now()
@@ -158,11 +167,6 @@ func (s *shard) nodeOf(r ref) *node {
 		return &s.conns.at(r.index()).node
 	}
 	return &s.halves.at(r.index()).node
-}
-
-// Transition passes a state change on, with the flow that it belongs to.
-func (s *shard) Transition(_ *tcp.Conn, from fsm.State, e fsm.Event, to fsm.State) {
-	s.stack.cfg.Trace.Transition(s.flow, from, e, to)
 }
 
 // run turns until the stack is closed or the device fails.
@@ -210,7 +214,7 @@ func (s *shard) turn() (next mono.Time, err error) {
 	s.giveWay()
 	s.quench()
 	more := s.emit()
-	s.counters.TurnLength.add(s.stack.cfg.Now().Sub(s.now))
+	s.counters.TurnLength.Add(s.stack.cfg.Now().Sub(s.now))
 	if more || s.batch.Room() == nil || s.thirst.live > 0 && s.env.Memory.Free() {
 		return s.now, nil
 	}
@@ -268,7 +272,7 @@ func (s *shard) abortAll() {
 	s.cancelRequests(nil)
 	for i := uint32(1); i < s.conns.next; i++ {
 		if rec := s.conns.at(i); rec.localPort != 0 {
-			s.flow = rec.flow()
+			s.work(i)
 			rec.tcp.Shutdown(&s.env, s.now)
 			s.settle(i)
 		}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/link"
 	"github.com/tcpd-project/tcpd/pkg/mono"
@@ -23,11 +22,6 @@ type Handler interface {
 	Ready(c Conn, e tcp.Events)
 }
 
-// Tracer is told of every state change, on the goroutine of a shard.
-type Tracer interface {
-	Transition(f Flow, from fsm.State, e fsm.Event, to fsm.State)
-}
-
 // Config is what a stack is made of. Link, and at least one of Addrs, must be given.
 type Config struct {
 	Link  *link.Link
@@ -38,7 +32,7 @@ type Config struct {
 	// Secrets are the keys of sequence numbers and of the tables: drawn once, from crypto/rand unless in a test.
 	Secrets [2]tcp.Secret
 	Limits  Limits
-	Trace   Tracer // nil: nobody listens
+	Watches []Watch // those that listen from the first packet on
 	// Foreign is called for whole packets to our addresses or others that are neither TCP to us nor ICMP to us, on
 	// the goroutine of a shard; it reports whether it took the packet. nil: what is for us is refused by ICMP.
 	Foreign func(packet []byte) bool
@@ -68,13 +62,15 @@ type Limits struct {
 	Orphans     int // connections that their users have closed and that are not over; beyond it they are reset; 262,144
 	Memory      int // bytes of send and receive rings; 1 GiB
 	Fragments   int // bytes of incomplete datagrams; 4 MiB
+	// FlightRecorder is how many bytes the flight records take, of a few hundred each; none are kept, if negative; 4 MiB.
+	FlightRecorder int
 }
 
 func (l *Limits) setDefaults() {
 	for _, d := range []struct {
 		v *int
 		n int
-	}{{&l.Connections, 1 << 24}, {&l.HalfOpen, 4096}, {&l.TimeWait, 1 << 20}, {&l.Orphans, 1 << 18}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}} {
+	}{{&l.Connections, 1 << 24}, {&l.HalfOpen, 4096}, {&l.TimeWait, 1 << 20}, {&l.Orphans, 1 << 18}, {&l.Memory, 1 << 30}, {&l.Fragments, 4 << 20}, {&l.FlightRecorder, 4 << 20}} {
 		if *d.v == 0 {
 			*d.v = d.n
 		}

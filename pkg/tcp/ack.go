@@ -63,6 +63,9 @@ func (c *Conn) badAckOfSYN(x *Env, now mono.Time, g *Segment) Drop {
 func (c *Conn) synAcknowledged(x *Env, now mono.Time, g *Segment) {
 	c.set(factSynAcked)
 	c.icmp = ICMPError{}
+	if c.rtt.at != 0 { // a cookie does not know
+		x.Totals.Handshake.Add(now.Sub(c.rtt.at))
+	}
 	c.snd.una = c.snd.iss + 1
 	c.rack.fack = c.snd.una
 	if c.is(factTimed) {
@@ -107,6 +110,9 @@ func (c *Conn) updateWindow(x *Env, g *Segment) {
 	if !c.snd.una.Less(g.Ack) && !c.snd.wl1.Less(g.Seq) && !(c.snd.wl1 == g.Seq && c.snd.wl2.LessEq(g.Ack)) {
 		return
 	}
+	if (c.snd.wnd == 0) != (g.Window == 0) {
+		c.tell(x, windowIncident(g))
+	}
 	if c.snd.wnd == 0 && g.Window != 0 {
 		c.backoff = 0 // it was of probes, which were answered: nothing has been lost (section 3.8.6.1, and Linux)
 	}
@@ -117,6 +123,13 @@ func (c *Conn) updateWindow(x *Env, g *Segment) {
 	if opens {
 		c.loseAll(x)
 	}
+}
+
+func windowIncident(g *Segment) Incident {
+	if g.Window == 0 {
+		return IncidentWindowClosed
+	}
+	return IncidentWindowOpened
 }
 
 // acknowledged takes what the segment's ACK, in [SND.UNA, SND.NXT], and its SACK blocks say. repeated tells that it
@@ -130,6 +143,7 @@ func (c *Conn) acknowledged(x *Env, now mono.Time, g *Segment, repeated bool) {
 		c.snd.una = g.Ack
 		c.snd.small = seq.Max(c.snd.small, g.Ack)
 		c.count.bytesOut += uint64(a.bytes)
+		x.Totals.BytesOut += uint64(a.bytes)
 		c.retries = 0
 	}
 	c.takeSACK(x, now, g, prior, &a)

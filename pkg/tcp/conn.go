@@ -258,11 +258,6 @@ func Defaults() Settings {
 	}
 }
 
-// Tracer is told of every state change. It must not keep c.
-type Tracer interface {
-	Transition(c *Conn, from fsm.State, e fsm.Event, to fsm.State)
-}
-
 // Env is what the connections of one goroutine share: their settings and memory, and what a call leaves for its
 // caller. Nothing of it is a connection's own.
 type Env struct {
@@ -275,6 +270,7 @@ type Env struct {
 	Limit    Limiter
 	Errors   Errors
 	Count    Count
+	Totals   Totals
 
 	// Reply is a segment that a call wants sent at once, if ReplyDue. It belongs to no send queue.
 	Reply    Segment
@@ -295,6 +291,16 @@ type Errors struct {
 type Count struct {
 	Challenges, ChallengesLimited uint64 // ACKs that no text asked for, and those that a limit has kept back (RFC 5961)
 	SACKIgnored                   uint64 // blocks without a whole segment, or for which the scoreboard had no room
+}
+
+// Totals are what all connections together have done.
+type Totals struct {
+	Transitions       [fsm.NumStates][fsm.NumEvents]uint64 // by the state before and what moved it, where there was a state to go to or something to do
+	Resent            [NumResends]uint64                   // segments and superframes sent again
+	Incidents         [NumIncidents]uint64
+	BytesIn, BytesOut uint64         // text taken in order; text and FINs acknowledged by the peers
+	RTT               mono.Histogram // as measured
+	Handshake         mono.Histogram // from our SYN to its acknowledgment
 }
 
 // Settings are those that the connection shares with others.

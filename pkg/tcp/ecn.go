@@ -183,6 +183,7 @@ func (c *Conn) slowDown(x *Env, now mono.Time, acked seq.Num, flight uint32) {
 	c.snd.reduced = c.snd.nxt
 	c.unset(factUndo)
 	c.set(factReduced)
+	c.tell(x, IncidentMarked)
 	if !c.is(factAccECN) {
 		c.set(factCWR)
 	}

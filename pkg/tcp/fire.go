@@ -14,8 +14,11 @@ func (c *Conn) fire(x *Env, now mono.Time, e fsm.Event) {
 	}
 	from := c.state
 	c.state = t.Next
-	if x.Trace != nil && (from != t.Next || t.Do != 0) {
-		x.Trace.Transition(c, from, e, t.Next)
+	if from != t.Next || t.Do != 0 {
+		x.Totals.Transitions[from][e]++
+		if x.Trace != nil {
+			x.Trace.Transition(c, from, e, t.Next)
+		}
 	}
 	if from != t.Next {
 		c.unset(factPredict)

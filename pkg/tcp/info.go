@@ -56,6 +56,22 @@ type Info struct {
 	InitialSend, InitialReceived uint32 // sequence numbers of the two SYNs
 }
 
+// Tally is what is left to tell of a connection that is over.
+type Tally struct {
+	Passive                              bool
+	SegmentsIn, SegmentsOut, Retransmits uint32
+	BytesIn, BytesOut                    uint64
+	RTT                                  mono.Duration // smoothed; 0: never measured
+}
+
+// Tally is the sum of what the connection has done.
+func (c *Conn) Tally() Tally {
+	return Tally{
+		Passive: c.is(factPassive), SegmentsIn: c.count.segsIn, SegmentsOut: c.count.segsOut, Retransmits: c.count.retransmits,
+		BytesIn: c.count.bytesIn, BytesOut: c.count.bytesOut, RTT: c.rtt.srtt,
+	}
+}
+
 // Info describes the connection as it stands.
 func (c *Conn) Info(x *Env, now mono.Time) Info {
 	i := Info{

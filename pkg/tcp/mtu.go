@@ -75,6 +75,7 @@ func (c *Conn) TooBig(x *Env, now mono.Time, quoted seq.Num, mtu int) bool {
 	}
 	c.mtu.size, c.mtu.high, c.mtu.next = 0, uint16(mss), now.Add(mtuAgain)
 	c.setMSS(uint16(mss))
+	c.tell(x, IncidentTooBig)
 	if c.snd.flight != 0 && c.is(factSynAcked) {
 		c.loseAll(x)
 	}
@@ -93,6 +94,7 @@ func (c *Conn) doubtPath(x *Env) {
 		mss = floorMSS
 	}
 	c.setMSS(mss)
+	c.tell(x, IncidentBlackHole)
 }
 
 // probeSize is how long a probe is to be sent now, in bytes; 0: none.

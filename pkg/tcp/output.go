@@ -13,6 +13,7 @@ type Out struct {
 	GSOSize uint16 // payload bytes of each segment of a superframe; 0: it is one segment
 	TTL     uint8  // of the packet; 0: 64
 	DSCP    uint8  // of the packet
+	Again   Resend // why it is sent again, if it is
 }
 
 // owesHandshake reports that the ACK of our own SYN's SYN,ACK has not gone yet. It does before a RST, however soon the user aborts:
@@ -116,7 +117,7 @@ func (c *Conn) outSYN(x *Env, now mono.Time, o *Out) {
 			}
 		}
 	} else {
-		c.count.retransmits++
+		c.resent(x, o, ResendSYN)
 		c.unset(factTimed) // Karn: which SYN is acknowledged is not known
 	}
 	if c.timer[timerRetransmit] == 0 {
@@ -218,7 +219,7 @@ func (c *Conn) sendProbe(x *Env, now mono.Time, o *Out) bool {
 	most := min(max(1, c.snd.wnd), uint32(c.snd.mss))
 	c.snd.push = c.snd.end // it has waited long enough
 	if out := c.outstanding(); out > 0 {
-		c.again(x, now, o, c.snd.una, min(out, most, c.record(x, c.snd.una)))
+		c.again(x, now, o, c.snd.una, min(out, most, c.record(x, c.snd.una)), ResendProbe)
 		return true
 	}
 	if c.snd.end.Less(c.snd.nxt) || c.snd.end == c.snd.nxt && !c.is(factFinQueued) {

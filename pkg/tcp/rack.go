@@ -162,6 +162,7 @@ func (c *Conn) tailProbe(x *Env, now mono.Time) {
 	if c.snd.flight == 0 || c.any(factRecovery|factLoss) {
 		return
 	}
+	c.tell(x, IncidentTailProbe)
 	c.set(factProbing | factProbed | factTail)
 	c.armRetransmit(x, now) // section 7.3: the RTO starts again
 }

@@ -24,7 +24,7 @@ func (c *Conn) judge(x *Env, now mono.Time, g *Segment, a *acked) {
 		a.newest, a.oldest = 0, 0
 		a.early = a.early && c.is(factSACK) // without SACK nothing tells it from text that arrives only now
 	}
-	c.measure(now, g, a)
+	c.measure(x, now, g, a)
 	c.probeAcked(x, now, g, a)
 	c.leaveEpisode(x, now, g, a)
 	c.ecnCounted(x, now, g, a)
@@ -42,9 +42,10 @@ func (c *Conn) judge(x *Env, now mono.Time, g *Segment, a *acked) {
 // measure takes the round trips that the acknowledgment shows. Of what was sent again only the timestamp tells which
 // sending is acknowledged (RFC 7323 section 4.1). The time-out stays doubled until there is a measurement (RFC 6298 section
 // 5).
-func (c *Conn) measure(now mono.Time, g *Segment, a *acked) {
+func (c *Conn) measure(x *Env, now mono.Time, g *Segment, a *acked) {
 	switch {
 	case a.original && a.oldest > 0:
+		x.Totals.RTT.Add(a.newest)
 		c.rtt.sample(a.oldest)
 		c.rtt.min = min(c.rtt.min, a.newest)
 	case a.bytes == 0 || !c.echoed(now, g):
@@ -101,6 +102,7 @@ func (c *Conn) loseFirst(x *Env, now mono.Time) uint32 {
 func (c *Conn) enterRecovery(x *Env, now mono.Time, a *acked) {
 	c.beginEpisode(now)
 	c.set(factRecovery)
+	c.tell(x, IncidentRecovery)
 	if c.snd.flight != 0 { // RecoverFS of RFC 9937 section 6.1: without what was selected before
 		c.episode.flight = max(c.outstanding()-x.Memory.flights[c.snd.flight].sacked+a.new, 1)
 	}
@@ -141,6 +143,7 @@ func (c *Conn) leaveEpisode(x *Env, now mono.Time, g *Segment, a *acked) {
 			c.cw.Cwnd = c.cw.Ssthresh
 		}
 		c.rackRecovered()
+		c.tell(x, IncidentRecovered)
 		c.unset(factRecovery | factLoss | factForward | factHold)
 	case c.is(factForward):
 		c.forward(a)
@@ -179,6 +182,7 @@ func (c *Conn) spurious(g *Segment, a *acked) bool {
 // undo puts the congestion state back (RFC 4015 section 3.2), and what was thought lost back into the air.
 func (c *Conn) undo(x *Env, a *acked) {
 	a.undone = true
+	c.tell(x, IncidentSpurious)
 	c.unset(factRecovery | factLoss | factForward | factHold | factUndo)
 	c.cw.Cwnd, c.cw.Ssthresh = max(c.cw.Cwnd, c.episode.cwnd), max(c.cw.Ssthresh, c.episode.ssthresh)
 	c.retries = 0
@@ -338,6 +342,7 @@ func (c *Conn) reorderTimer(x *Env, now mono.Time) {
 	if a.lost == 0 {
 		return
 	}
+	c.tell(x, IncidentReorderTimeout)
 	if !c.any(factRecovery | factLoss) {
 		c.enterRecovery(x, now, &a)
 	}
@@ -349,7 +354,8 @@ func (c *Conn) reorderTimer(x *Env, now mono.Time) {
 // restart is for the first text after an idle time longer than the RTO: what the path took then says little now
 // (RFC 5681 section 4.1).
 func (c *Conn) restart(x *Env, now mono.Time) {
-	if idle := now.Sub(c.rate.deliveredAt); c.rate.deliveredAt != 0 && idle > c.rto(x) && !c.cw.Owns {
-		c.cw.Cwnd = min(c.cw.Cwnd, cc.InitialWindow(c.cw.MSS))
+	if idle := now.Sub(c.rate.deliveredAt); c.rate.deliveredAt != 0 && idle > c.rto(x) && !c.cw.Owns && c.cw.Cwnd > cc.InitialWindow(c.cw.MSS) {
+		c.tell(x, IncidentIdle)
+		c.cw.Cwnd = cc.InitialWindow(c.cw.MSS)
 	}
 }

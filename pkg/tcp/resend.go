@@ -5,6 +5,34 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/seq"
 )
 
+// Resend is why a segment is sent again.
+type Resend uint8
+
+// The reasons; the zero Resend is that of a segment that is sent for the first time.
+const (
+	_              Resend = iota
+	ResendSYN             // the SYN was not answered, or its answer was asked for again
+	ResendRecovery        // acknowledgments show that it was lost (RFC 6675, RFC 8985)
+	ResendTimeout         // no acknowledgment has come in time (RFC 6298)
+	ResendTail            // to find out whether the last segments have come (RFC 8985 section 7)
+	ResendProbe           // the window has closed over it (RFC 9293 section 3.8.6.1)
+	NumResends     = iota
+)
+
+var resendNames = [NumResends]string{
+	ResendSYN: "syn", ResendRecovery: "recovery", ResendTimeout: "timeout", ResendTail: "tail_probe", ResendProbe: "window_probe",
+}
+
+// String is the reason's name in counters; "" for the zero Resend.
+func (r Resend) String() string { return resendNames[r] }
+
+// resent counts what is sent again.
+func (c *Conn) resent(x *Env, o *Out, why Resend) {
+	o.Again = why
+	c.count.retransmits++
+	x.Totals.Resent[why]++
+}
+
 // lostAndDue reports that there is something to send again, and that it may be.
 func (c *Conn) lostAndDue(x *Env) bool {
 	return c.snd.flight != 0 && !c.is(factHold) && c.snd.wnd != 0 && x.Memory.flights[c.snd.flight].lost != 0
@@ -45,12 +73,16 @@ func (c *Conn) resend(x *Env, now mono.Time, o *Out) bool {
 	if n == 0 {
 		return false
 	}
-	c.again(x, now, o, from, n)
+	why := ResendRecovery
+	if c.is(factLoss) {
+		why = ResendTimeout
+	}
+	c.again(x, now, o, from, n, why)
 	return true
 }
 
 // again sends n numbers of the stream, from the number from on, once more.
-func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
+func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32, why Resend) {
 	f := &x.Memory.flights[c.snd.flight]
 	pipe := c.pipe(x)
 	x.Memory.makeRoom(f)
@@ -70,7 +102,7 @@ func (c *Conn) again(x *Env, now mono.Time, o *Out, from seq.Num, n uint32) {
 	}
 	c.episode.resent += n
 	c.episode.out += n
-	c.count.retransmits++
+	c.resent(x, o, why)
 	fin := c.snd.end.Less(from.Add(n))
 	if fin {
 		n--
@@ -104,7 +136,7 @@ func (c *Conn) sendTail(x *Env, now mono.Time, o *Out) bool {
 			from = from.Add(n)
 		}
 		c.set(factProbeAgain)
-		c.again(x, now, o, from, c.snd.nxt.Sub(from))
+		c.again(x, now, o, from, c.snd.nxt.Sub(from), ResendTail)
 	} else {
 		return false
 	}

@@ -82,6 +82,7 @@ func (c *Conn) arrange(x *Env, now mono.Time, g *Segment) Drop {
 func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 	n := uint32(len(g.Text))
 	c.count.bytesIn += uint64(n)
+	x.Totals.BytesIn += uint64(n)
 	c.rcv.textAt = clockMS(now)
 	if c.is(factDeaf) {
 		c.rcv.nxt = c.rcv.nxt.Add(n)

@@ -41,6 +41,7 @@ func (c *Conn) Timeout(x *Env, now mono.Time) {
 		return true
 	}
 	if due(timerDelayedAck) {
+		c.tell(x, IncidentDelayedACK)
 		c.ackNow()
 	}
 	if due(timerReorder) {
@@ -78,12 +79,15 @@ func (c *Conn) retransmit(x *Env, now mono.Time) {
 	}
 	switch {
 	case !c.is(factSynAcked):
+		c.tell(x, IncidentSYNTimeout)
 		c.count.timeouts++
 		c.set(factSYNDue | factSYNLate)
 		c.unset(factTimed)
 	case c.snd.wnd == 0 || c.snd.una == c.snd.nxt:
+		c.tell(x, IncidentWindowProbe)
 		c.set(factProbe)
 	default:
+		c.tell(x, IncidentTimeout)
 		c.count.timeouts++
 		c.timedOut(x, now)
 	}
@@ -188,6 +192,7 @@ func (c *Conn) keepAlive(x *Env, now mono.Time) {
 		return
 	}
 	c.retries++
+	c.tell(x, IncidentKeepAlive)
 	c.set(factKeep)
 	c.timer[timerKeepAlive] = now.Add(mono.Duration(c.keepInterval) * mono.Second)
 }

@@ -101,7 +101,8 @@ func (h *Host) boot() {
 	cfg := stack.Config{
 		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(h.Addr, 32)}, TCP: tcp.Defaults(),
 		Secrets: [2]tcp.Secret{{r.Uint64(), r.Uint64()}, {r.Uint64(), r.Uint64()}},
-		Limits:  h.opt.Limits, Routes: h.opt.Routes, Trace: h, Now: h.now, Strict: true,
+		Limits:  h.opt.Limits, Routes: h.opt.Routes, Now: h.now, Strict: true,
+		Watches: []stack.Watch{{Kinds: stack.Transitions, Tracer: h}},
 	}
 	if h.opt.Addrs != nil {
 		cfg.Addrs = h.opt.Addrs
@@ -161,11 +162,11 @@ func (h *Host) jump(by mono.Duration) {
 // now is the host's clock.
 func (h *Host) now() mono.Time { return h.world.now.Add(h.ahead) }
 
-// Transition is the stack.Tracer.
-func (h *Host) Transition(f stack.Flow, from fsm.State, e fsm.Event, to fsm.State) {
-	h.world.Log.transition(h, f, from, e, to)
-	if from == fsm.Listen {
-		h.world.watch.opened(f)
+// Trace implements stack.Tracer.
+func (h *Host) Trace(e *stack.Event) {
+	h.world.Log.transition(h, e.Flow, e.State, e.Event, e.To)
+	if e.State == fsm.Listen {
+		h.world.watch.opened(e.Flow)
 	}
 }
 

@@ -118,7 +118,7 @@ func expected(s *Script, line int) (list []*Event) {
 // run runs a cell's script in three parts: up to the state, the event and its answer, and the proof.
 func (c *cell) run(s *Script, g matrixScript) (transcript string, err error) {
 	follow := states{}
-	r, err := newRunner(s, RunOptions{Silence: true, AnyPush: true, Trace: follow})
+	r, err := newRunner(s, RunOptions{Silence: true, AnyPush: true, Watches: []stack.Watch{{Kinds: stack.Transitions, Tracer: follow}}})
 	if err != nil {
 		return "", err
 	}
@@ -147,8 +147,8 @@ func (c *cell) run(s *Script, g matrixScript) (transcript string, err error) {
 // states are those of the connections.
 type states map[stack.Flow]fsm.State
 
-// Transition is stack.Tracer's.
-func (s states) Transition(f stack.Flow, _ fsm.State, _ fsm.Event, to fsm.State) { s[f] = to }
+// Trace implements stack.Tracer.
+func (s states) Trace(e *stack.Event) { s[e.Flow] = e.To }
 
 // state is that of the connection at hand. One that is over, or has not begun, is in LISTEN where there is a listener and the
 // script means it.

@@ -23,8 +23,8 @@ type RunOptions struct {
 	// AnyPush takes a segment with PSH for one without, and the other way round: RFC 9293 section 3.9.1.2 leaves to the stack
 	// where it is set beside the end of what is queued, and Linux sets it more often.
 	AnyPush bool
-	// Trace hears of the stack's state changes.
-	Trace stack.Tracer
+	// Watches listen to the stack.
+	Watches []stack.Watch
 }
 
 // Run runs a script against a stack of its own, in virtual time. The transcript shows what happened, up to the first
@@ -101,7 +101,7 @@ func newRunner(s *Script, o RunOptions) (*runner, error) {
 	r.wire = &bsd.Wire{Now: func() mono.Time { return r.now }, Out: r.sent}
 	sockets, err := bsd.New(stack.Config{
 		Link: r.wire.Link(r.opt.mtu, false), Addrs: []netip.Prefix{netip.PrefixFrom(r.opt.local, 32)}, TCP: r.set.tcp,
-		Secrets: secrets, Limits: r.set.limits, Now: r.wire.Now, Strict: true, Trace: o.Trace,
+		Secrets: secrets, Limits: r.set.limits, Now: r.wire.Now, Strict: true, Watches: o.Watches,
 	}, bsd.Options{})
 	r.sockets = sockets
 	return r, err

@@ -1,0 +1,211 @@
+package stack
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/tcpd-project/tcpd/pkg/fsm"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/seq"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
+)
+
+// The flight recorder keeps what was remarkable in a connection's life: transitions, incidents and segments that were not
+// taken, not the text that came and went as it should. A connection has a record from the end of its handshake on, or from
+// its first trouble before. Records lie in a pool of a fixed size; when that is used up, whoever has something to note takes
+// the record that was taken longest ago. So what costs memory is what happens, not what is there.
+
+// Note is one entry of a flight record.
+type Note struct {
+	At       mono.Time
+	Kind     Kinds // Transitions, Incidents or Drops
+	State    fsm.State
+	To       fsm.State    // Transitions
+	Event    fsm.Event    // Transitions
+	Incident tcp.Incident // Incidents
+	Drop     tcp.Drop     // Drops
+	Flags    tcp.Flags    // Drops: of the segment
+	Seq      seq.Num      // Drops
+	Text     uint32       // Drops: bytes
+}
+
+// How many notes a record has, of which the first are never overwritten: they tell how it began.
+const (
+	maxNotes   = 12
+	firstNotes = 4
+)
+
+// flight is a record.
+type flight struct {
+	owner uint32 // the connection's index; ended and the place in recorder.endings; 0: nobody's
+	count uint32 // of notes ever
+	notes [maxNotes]Note
+}
+
+// ended marks owners that are no connections any more.
+const ended uint32 = 1 << 31
+
+// flightSize is that of a flight in bytes (TestFlightSize).
+const flightSize = 296
+
+func (f *flight) add(n Note) {
+	i := f.count
+	if i >= maxNotes {
+		i = firstNotes + (i-firstNotes)%(maxNotes-firstNotes)
+	}
+	f.notes[i] = n
+	f.count++
+}
+
+// list is the notes in order.
+func (f *flight) list() []Note {
+	if f.count <= maxNotes {
+		return slices.Clone(f.notes[:f.count])
+	}
+	at := firstNotes + (f.count-firstNotes)%(maxNotes-firstNotes)
+	return slices.Concat(f.notes[:firstNotes], f.notes[at:], f.notes[firstNotes:at])
+}
+
+// ending is a connection that is over, or that has become a TIME-WAIT.
+type ending struct {
+	key
+	flight uint32 // 0: it had no record
+	at     mono.Time
+	state  fsm.State // TIME-WAIT or CLOSED
+	tally  tcp.Tally
+}
+
+// maxEndings is how many connections that are over a shard remembers.
+const maxEndings = 256
+
+// recorder is a shard's flight recorder.
+type recorder struct {
+	most    int // records
+	flights []flight
+	free    []uint32
+	hand    uint32 // the record taken last, once there is none that is nobody's
+	endings []ending
+	next    int // place in endings
+}
+
+func newRecorder(bytes int) recorder { return recorder{most: max(bytes, 0) / flightSize} }
+
+func (r *recorder) on() bool { return r.most > maxEndings }
+
+// take gives owner a record, for which no memory of anybody's own is needed.
+func (r *recorder) take(owner uint32) uint32 {
+	var i uint32
+	switch k := len(r.free); {
+	case k > 0:
+		i, r.free = r.free[k-1], r.free[:k-1]
+	case len(r.flights) < r.most:
+		if len(r.flights) == 0 {
+			r.flights = append(r.flights, flight{}) // 0 is none
+		}
+		i, r.flights = uint32(len(r.flights)), append(r.flights, flight{})
+	default:
+		if r.hand++; int(r.hand) >= len(r.flights) {
+			r.hand = 1
+		}
+		i = r.hand
+	}
+	r.flights[i].owner, r.flights[i].count = owner, 0
+	return i
+}
+
+// of is the record that a connection or an ending has, if it has not been taken from it.
+func (r *recorder) of(owner, flight uint32) *flight {
+	if flight == 0 || r.flights[flight].owner != owner {
+		return nil
+	}
+	return &r.flights[flight]
+}
+
+// record notes something about the connection that is worked on.
+func (s *shard) record(n Note) {
+	if !s.recorder.on() {
+		return
+	}
+	rec := s.conns.at(s.current)
+	f := s.recorder.of(s.current, rec.flight)
+	if f == nil {
+		rec.flight = s.recorder.take(s.current)
+		f = &s.recorder.flights[rec.flight]
+	}
+	n.At = s.now
+	f.add(n)
+}
+
+// recordDrop notes a segment that the connection worked on has not taken.
+func (s *shard) recordDrop(d tcp.Drop, g *tcp.Segment) {
+	s.record(Note{
+		Kind: Drops, State: s.conns.at(s.current).tcp.State(), Drop: d, Flags: g.Flags, Seq: g.Seq, Text: uint32(len(g.Text)),
+	})
+}
+
+// conclude keeps what there is to tell of a connection that is over.
+func (s *shard) conclude(i uint32) {
+	r, rec := &s.recorder, s.conns.at(i)
+	if !r.on() {
+		return
+	}
+	if len(r.endings) < maxEndings {
+		r.next = len(r.endings)
+		r.endings = append(r.endings, ending{})
+	}
+	e := &r.endings[r.next]
+	place := ended | uint32(r.next)
+	if r.of(place, e.flight) != nil {
+		r.flights[e.flight].owner = 0
+		r.free = append(r.free, e.flight)
+	}
+	*e = ending{key: rec.key, at: s.now, state: rec.tcp.State(), tally: rec.tcp.Tally()}
+	if f := r.of(i, rec.flight); f != nil {
+		f.owner, e.flight = place, rec.flight
+	}
+	r.next = (r.next + 1) % maxEndings
+}
+
+// Ending is a connection that is over, or that has only TIME-WAIT before it.
+type Ending struct {
+	Flow  Flow
+	Shard int
+	At    mono.Time
+	State fsm.State // CLOSED or TIME-WAIT
+	tcp.Tally
+	Notes   []Note
+	Missing int // of these notes, from the middle
+}
+
+// Endings are the connections that ended last, the latest first. The error is the context's, or ErrClosed.
+func (s *Stack) Endings(ctx context.Context) (list []Ending, err error) {
+	for _, sh := range s.shards {
+		if err := s.ask(ctx, sh, func() { list = sh.ended(list) }); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Ending) int { return cmp.Compare(b.At, a.At) })
+	return list, nil
+}
+
+func (s *shard) ended(list []Ending) []Ending {
+	r := &s.recorder
+	for k := range r.endings {
+		i := (r.next + maxEndings - 1 - k) % maxEndings % len(r.endings)
+		e := &r.endings[i]
+		n := Ending{Flow: e.key.flow(), Shard: s.id, At: e.at, State: e.state, Tally: e.tally}
+		n.Notes, n.Missing = r.notes(ended|uint32(i), e.flight)
+		list = append(list, n)
+	}
+	return list
+}
+
+// notes are those of a record, and how many of them are lost.
+func (r *recorder) notes(owner, at uint32) ([]Note, int) {
+	f := r.of(owner, at)
+	if f == nil {
+		return nil, 0
+	}
+	return f.list(), int(max(f.count, maxNotes) - maxNotes)
+}
