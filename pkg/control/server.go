@@ -74,6 +74,9 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/connections", s.connections)
 	mux.HandleFunc("GET /v1/connections/{id}", s.connection)
+	mux.HandleFunc("GET /v1/ended", s.ended)
+	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/capture", s.capture)
 	mux.HandleFunc("GET /v1/listeners", s.listeners)
 	mux.HandleFunc("GET /v1/counters", s.counters)
 	mux.HandleFunc("GET /v1/fsm", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, machine()) })
@@ -183,8 +186,27 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request) {
 	case !found:
 		refuse(w, http.StatusNotFound, fmt.Errorf("there is no connection %s", ID(f)))
 	default:
-		answer(w, http.StatusOK, view(&sight, true))
+		c := view(&sight, true)
+		c.Flight = viewNotes(sight.Notes, newClock())
+		c.FlightMissing = sight.Missing
+		answer(w, http.StatusOK, c)
 	}
+}
+
+func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
+	var list []stack.Ending
+	ok := ask(w, r, func(ctx context.Context) (err error) {
+		list, err = s.opt.Stack.Endings(ctx)
+		return err
+	})
+	if !ok {
+		return
+	}
+	clock, shown := newClock(), []Ended{}
+	for i := range list {
+		shown = append(shown, viewEnding(&list[i], clock))
+	}
+	answer(w, http.StatusOK, shown)
 }
 
 func (s *Server) listeners(w http.ResponseWriter, _ *http.Request) {

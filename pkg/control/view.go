@@ -31,6 +31,70 @@ type Connection struct {
 	Send    int      `json:"send_queue"`    // not acknowledged, sent or not
 	Timer   *Timer   `json:"timer,omitempty"`
 	Info    *Details `json:"info,omitempty"`
+	// Flight is what was remarkable in the connection's life; not in listings. The first notes and the last are kept.
+	Flight        []Note `json:"flight,omitempty"`
+	FlightMissing int    `json:"flight_missing,omitempty"` // from the middle
+}
+
+// Note is one entry of a flight record.
+type Note struct {
+	At       int64  `json:"at"`   // ns since 1970
+	Kind     string `json:"kind"` // transition, incident or drop
+	State    string `json:"state"`
+	To       string `json:"to,omitempty"`
+	Event    string `json:"event,omitempty"`
+	Cause    string `json:"cause,omitempty"`
+	Incident string `json:"incident,omitempty"`
+	RFC      string `json:"rfc,omitempty"`
+	Reason   string `json:"reason,omitempty"` // of a drop
+	Flags    string `json:"flags,omitempty"`  // of the segment dropped
+	Seq      uint32 `json:"seq,omitempty"`
+	Text     int    `json:"text,omitempty"` // bytes
+}
+
+// Ended is a connection that is over, or that has only TIME-WAIT before it.
+type Ended struct {
+	ID            string        `json:"id"`
+	Local         string        `json:"local"`
+	Remote        string        `json:"remote"`
+	State         string        `json:"state"` // CLOSED or TIME-WAIT
+	Shard         int           `json:"shard"`
+	At            int64         `json:"at"` // ns since 1970
+	Passive       bool          `json:"passive"`
+	RTT           time.Duration `json:"rtt_ns"`
+	SegmentsIn    uint32        `json:"segments_in"`
+	SegmentsOut   uint32        `json:"segments_out"`
+	BytesIn       uint64        `json:"bytes_in"`
+	BytesOut      uint64        `json:"bytes_out"`
+	Retransmits   uint32        `json:"retransmits"`
+	Flight        []Note        `json:"flight"`
+	FlightMissing int           `json:"flight_missing,omitempty"`
+}
+
+func viewEnding(e *stack.Ending, c clock) Ended {
+	return Ended{
+		ID: ID(e.Flow), Local: local(e.Flow).String(), Remote: remote(e.Flow).String(), State: e.State.String(), Shard: e.Shard,
+		At: c.at(e.At), Passive: e.Passive, RTT: e.RTT, SegmentsIn: e.SegmentsIn, SegmentsOut: e.SegmentsOut,
+		BytesIn: e.BytesIn, BytesOut: e.BytesOut, Retransmits: e.Retransmits,
+		Flight: viewNotes(e.Notes, c), FlightMissing: e.Missing,
+	}
+}
+
+func viewNotes(notes []stack.Note, c clock) []Note {
+	list := []Note{}
+	for _, n := range notes {
+		v := Note{At: c.at(n.At), Kind: kindNames[n.Kind], State: n.State.String()}
+		switch n.Kind {
+		case stack.Transitions:
+			v.To, v.Event, v.Cause, v.RFC = n.To.String(), n.Event.String(), n.Event.Cause().String(), observe.Paragraph(n.State, n.Event)
+		case stack.Incidents:
+			v.Incident, v.RFC = n.Incident.String(), n.Incident.Paragraph()
+		case stack.Drops:
+			v.Reason, v.Flags, v.Seq, v.Text = n.Drop.String(), n.Flags.String(), uint32(n.Seq), int(n.Text)
+		}
+		list = append(list, v)
+	}
+	return list
 }
 
 // Timer is what a connection waits for, and how long at most.

@@ -49,6 +49,7 @@ func (f *forward) arrive() {
 	f.to.counters.Read++
 	f.a.raw = f.buf
 	f.to.dispatch(&f.a)
+	f.to.raw = nil
 	f.a = arrival{}
 	f.to.stack.forwards.Put(f)
 }

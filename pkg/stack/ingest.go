@@ -20,12 +20,14 @@ func (s *shard) ingest(p *link.Packet) {
 	a := arrival{raw: p.Head, verified: p.NeedsChecksum || p.Verified, gso: p.GSOSize}
 	s.counters.Read++
 	s.dispatch(&a)
+	s.raw = nil
 }
 
 // dispatch takes a packet in; it has been counted as read.
 func (s *shard) dispatch(a *arrival) {
 	if s.heard != 0 {
 		s.workApart(&Flow{}) // so far
+		s.raw = a.raw
 	}
 	if d := a.Parse(a.raw); d != ip.DropNone {
 		s.dropIP(d)

@@ -111,7 +111,8 @@ type shard struct {
 	reason              string // why the packet at hand was not taken; kept only if somebody listens
 	heard               Kinds  // what any of them listens to
 	event               Event
-	came                tcp.Segment // the one at hand, for those who listen
+	raw                 []byte // the packet at hand, and the segment, for those who listen
+	came                tcp.Segment
 	recorder            recorder
 	flow                Flow   // the one being worked on, for the tracer
 	current             uint32 // and its connection; 0: it has none yet, or is packed

@@ -56,7 +56,7 @@ type Event struct {
 	Event    fsm.Event    // Transitions: what has moved the machine
 	Incident tcp.Incident // Incidents
 
-	Segment *tcp.Segment // Arrivals, Verdicts and Departures
+	Segment *tcp.Segment // Arrivals, Verdicts and Departures; Drops of a segment, whose verdict follows
 	Text    int          // of it, in bytes
 	GSOSize int          // and of each segment, if it is a superframe; else 0
 	Again   tcp.Resend   // Departures
@@ -124,7 +124,7 @@ func (s *shard) listen() {
 // tell fills in the event at hand and passes it to those who want it.
 func (s *shard) tell(e Event) {
 	s.event = e // so that it is not allocated
-	s.event.At, s.event.Shard = s.now, s.id
+	s.event.At, s.event.Shard = s.stack.cfg.Now(), s.id
 	for _, w := range s.watches {
 		if w.Kinds&e.Kind != 0 && (w.Keep == nil || w.Keep(&s.event.Flow)) {
 			w.Tracer.Trace(&s.event)
@@ -185,9 +185,14 @@ func (s *shard) demuxWatched(h uint64, r ref, a *arrival, f *Flow, g *tcp.Segmen
 // dropped tells why the packet at hand is not taken.
 func (s *shard) dropped(reason string) {
 	s.reason = reason
-	if s.heard&Drops != 0 {
-		s.tell(Event{Kind: Drops, Flow: s.flow, Reason: reason})
+	if s.heard&Drops == 0 {
+		return
 	}
+	e := Event{Kind: Drops, Flow: s.flow, Reason: reason, Packet: [3][]byte{s.raw}}
+	if s.came.SrcPort != 0 {
+		e.Segment = &s.came
+	}
+	s.tell(e)
 }
 
 func (s *shard) dropTCP(d tcp.Drop) {

@@ -3,6 +3,7 @@
 package openapi
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -241,12 +242,71 @@ func TestEveryAnswer(t *testing.T) {
 	} {
 		a.ask(test.method, test.path, test.body, test.status)
 	}
+	a.ask("GET", "/v1/ended", "", 200)
+	a.ask("GET", "/v1/events?kind=rumour", "", 400)
+	a.ask("GET", "/v1/capture?port=7", "", 400)
+	a.stream("/v1/events?local_port=7", 7, a.event)
+	a.stream("/v1/capture?local_port=7", 2, func([]byte) bool { return true }) // pcapng begins with two ends of lines
 	_ = a.stack.Close()
-	for _, path := range []string{"/livez", "/readyz", "/metrics", "/v1/counters", "/v1/connections", "/v1/connections/10.7.0.2:1-10.7.0.1:1"} {
+	for _, path := range []string{"/v1/ended", "/v1/events", "/v1/capture",
+		"/livez", "/readyz", "/metrics", "/v1/counters", "/v1/connections", "/v1/connections/10.7.0.2:1-10.7.0.1:1"} {
 		a.ask("GET", path, "", 503)
 	}
 	a.ask("POST", "/v1/stop", "", 202)
 	a.checkAllSeen()
+}
+
+// stream opens a stream, makes something happen, and reads until so many lines are good.
+func (a *api) stream(path string, want int, good func(line []byte) bool) {
+	a.t.Helper()
+	r, err := http.NewRequestWithContext(a.t.Context(), "GET", "http://tcpd"+path, nil)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	route, _, err := a.router.FindRoute(r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	answer, err := a.client.Do(r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	kind, _, _ := strings.Cut(answer.Header.Get("Content-Type"), ";")
+	if route.Operation.Responses.Status(answer.StatusCode).Value.Content[kind] == nil {
+		a.t.Errorf("%s: %d as %s is not described", path, answer.StatusCode, kind)
+	}
+	a.seen["GET "+route.Path+" "+strconv.Itoa(answer.StatusCode)] = true
+	c, err := socket.Dial(a.peer, netip.AddrPortFrom(ours, 7))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer c.Close()
+	for lines := bufio.NewReader(answer.Body); want > 0; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			a.t.Fatalf("%s: %v", path, err)
+		}
+		if good(bytes.TrimSpace(line)) {
+			want--
+		}
+	}
+}
+
+// event holds an event against its schema.
+func (a *api) event(line []byte) bool {
+	text, ok := bytes.CutPrefix(line, []byte("data: "))
+	if !ok {
+		return false
+	}
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		a.t.Fatal(err)
+	}
+	if err := a.doc.Components.Schemas["Event"].Value.VisitJSON(v, openapi3.MultiErrors()); err != nil {
+		a.t.Errorf("%v\n%s", err, text)
+	}
+	return true
 }
 
 // checkAllSeen: the description promises nothing that no answer was.
