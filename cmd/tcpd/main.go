@@ -46,6 +46,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newRun(), newConnect(), newFSM(), newScript(), newVersion(),
-		newSS(), newCounters(), newLogLevel(), newStop(), newMan())
+		newSS(), newTrace(), newCapture(), newCounters(), newLogLevel(), newStop(), newMan())
 	return root
 }

@@ -239,7 +239,9 @@ func (c Conn) WantSpace() bool { return c.record().tcp.WantSpace(&c.shard.env) }
 // Commit is tcp.Conn.Commit.
 func (c Conn) Commit(buf []byte, end seq.Num) {
 	_, before, _ := c.SendSpace()
-	c.called(CallWrite, int(end.Sub(before)))
+	if n := int(end.Sub(before)); n > 0 {
+		c.called(CallWrite, n)
+	}
 	c.enter().tcp.Commit(&c.shard.env, buf, end)
 }
 

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/tcpd-project/tcpd/pkg/control"
+)
+
+func newCapture() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "capture [-w FILE|-] [FILTER]...",
+		Short: "Write the packets of a running daemon as pcapng, each with what tcpd made of it",
+		Long: "Write the packets of a running daemon as pcapng. Each has a comment: its connection, the states before and after it, and\n" +
+			"what became of it, with the reason if it was not taken. Superframes are as they pass the device. Control-C ends it.\n\n" +
+			eventFilterHelp,
+		Example: "  tcpd capture -w trouble.pcapng sport = :80\n  tcpd capture -w - | wireshark -k -i -\n  tcpd capture -w - | tshark -r - -T fields -e frame.comment",
+	}
+	cmd.Flags().StringVarP(&file, "write", "w", "-", "`file` to write to; - is the standard output")
+	o := newOperation(cmd, "", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) (err error) {
+		filter, err := parseEventFilter(args)
+		if err != nil {
+			return usageError{err}
+		}
+		out, err := captureFile(file)
+		if err != nil {
+			return err
+		}
+		ctx, done := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer done()
+		packets, err := c.Capture(ctx, filter)
+		if err != nil {
+			return errors.Join(err, out.Close())
+		}
+		defer packets.Close()
+		fmt.Fprintln(cmd.ErrOrStderr(), "tcpd: capturing; Control-C ends")
+		_, err = io.Copy(out, packets)
+		if ctx.Err() != nil || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = nil // it was to end, whoever has ended it
+		}
+		return errors.Join(err, out.Close())
+	})
+	_ = cmd.Flags().MarkHidden("output") // there is one form
+	cmd.ValidArgsFunction = completeConnections(o)
+	return cmd
+}
+
+// captureFile opens the file to write to. A terminal can do nothing with packets.
+func captureFile(name string) (*os.File, error) {
+	if name != "-" {
+		return os.Create(name)
+	}
+	if _, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS); err == nil {
+		return nil, usageError{errors.New("packets are not for a terminal: -w FILE writes them to a file, and \"| tshark -r -\" shows them")}
+	}
+	return os.Stdout, nil
+}

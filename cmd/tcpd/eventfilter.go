@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tcpd-project/tcpd/pkg/control"
+)
+
+// eventFilterHelp tells of the filters of trace and capture.
+const eventFilterHelp = "FILTER is the id of a connection, LOCAL-REMOTE as \"tcpd ss --output json\" has it, or one or more of these, all of\n" +
+	"which must hold:\n" +
+	"  src ADDRESS, dst ADDRESS     tcpd's address or the peer's, or a prefix\n" +
+	"  sport = :PORT, dport = :PORT"
+
+// parseEventFilter reads a filter of trace and capture.
+func parseEventFilter(args []string) (f control.EventFilter, err error) {
+	if len(args) == 1 && strings.Contains(args[0], "-") {
+		f.Connection = args[0]
+		return f, nil
+	}
+	q, err := parseSSFilter(&ssOptions{}, args)
+	if err != nil {
+		return f, err
+	}
+	for _, word := range args {
+		if word == "state" || word == "exclude" {
+			return f, fmt.Errorf("%q: what happens can't be asked for by state; it changes", word)
+		}
+	}
+	f.Filter = q.Filter
+	f.States = nil
+	return f, nil
+}
+
+// completeConnections offers the ids of the connections that there are.
+func completeConnections(o *operation) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) (ids []string, _ cobra.ShellCompDirective) {
+		path := o.path
+		if path == "" {
+			var err error
+			if path, err = control.Find(); err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+		}
+		c := control.NewClient(path)
+		defer c.Close()
+		const most = 1000
+		_ = c.Connections(cmd.Context(), control.Filter{}, func(page []control.Connection) error { // what there is until an error
+			for i := range page {
+				ids = append(ids, page[i].ID)
+			}
+			if len(ids) > most {
+				return fmt.Errorf("enough")
+			}
+			return nil
+		})
+		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tcpd-project/tcpd/pkg/control"
+)
+
+// ladder draws events: the peer's line on the left, tcpd's on the right, and time goes down.
+type ladder struct {
+	out        *bufio.Writer
+	paragraphs bool
+	color      bool
+	last       string           // the connection drawn last
+	began      int64            // the first event of all
+	flows      map[string]*isns // by connection
+	known      func(id string) (ours, theirs uint32, ok bool)
+}
+
+// isns are the sequence numbers of a connection's SYNs: from them on is counted.
+type isns struct {
+	ours, theirs           uint32
+	oursKnown, theirsKnown bool
+}
+
+// rungWidth is the least room between the two lines, in columns.
+const rungWidth = 70
+
+// mostFlows bounds the connections whose numbers are kept.
+const mostFlows = 10000
+
+func newLadder(w io.Writer, paragraphs bool) *ladder {
+	return &ladder{
+		out: bufio.NewWriter(w), paragraphs: paragraphs, color: colored(w), flows: map[string]*isns{},
+		known: func(string) (uint32, uint32, bool) { return 0, 0, false },
+	}
+}
+
+// show draws one event.
+func (l *ladder) show(e *control.Event) error {
+	if e.Kind == "verdict" {
+		return nil // the drop has been drawn
+	}
+	if e.Lost > 0 {
+		fmt.Fprintf(l.out, "%d events are missing here: they came faster than they could be read\n", e.Lost)
+	}
+	if l.began == 0 {
+		l.began = e.At
+	}
+	if e.Connection != l.last {
+		l.title(e.Connection)
+	}
+	switch e.Kind {
+	case "arrival", "departure":
+		l.segment(e)
+	case "transition":
+		text := "→ " + e.To
+		if e.To == e.State {
+			text = "stays " + e.State
+		}
+		l.aside(e, text, e.Event, stateColor(ssName(e.To)))
+	case "incident":
+		l.aside(e, strings.ReplaceAll(e.Incident, "_", " "), "", "\x1b[33m")
+	case "drop":
+		l.aside(e, "not taken: "+e.Reason, "", "\x1b[31m")
+	case "call":
+		text := "user: " + strings.ReplaceAll(e.Call, "_", " ")
+		if e.Bytes > 0 {
+			text += fmt.Sprint(" ", e.Bytes)
+		}
+		l.aside(e, text, "", "")
+	}
+	return l.out.Flush()
+}
+
+// title heads the events of a connection that follow those of another.
+func (l *ladder) title(id string) {
+	l.last = id
+	ours, peer, _ := strings.Cut(id, "-")
+	if id == "" {
+		ours, peer = "tcpd", "(no connection)"
+	}
+	fmt.Fprintf(l.out, "\n%11s%-*s%s\n", "", rungWidth+1, peer, ours)
+}
+
+// time is since the first event, in seconds.
+func (l *ladder) time(e *control.Event) string {
+	return fmt.Sprintf("%10.6f ", float64(e.At-l.began)/1e9)
+}
+
+// aside is what happens on tcpd's side alone.
+func (l *ladder) aside(e *control.Event, text, event, color string) {
+	more := []string{}
+	if event != "" {
+		more = append(more, event)
+	}
+	if l.paragraphs && e.RFC != "" {
+		more = append(more, e.RFC)
+	}
+	if l.color && color != "" {
+		text = color + text + "\x1b[0m"
+	}
+	if len(more) > 0 {
+		text += "  (" + strings.Join(more, ", ") + ")"
+	}
+	fmt.Fprintf(l.out, "%s│%*s│ %s\n", l.time(e), rungWidth, "", text)
+}
+
+// segment is an arrow.
+func (l *ladder) segment(e *control.Event) {
+	label := " " + l.label(e) + " "
+	dashes := max(rungWidth-1-utf8.RuneCountInString(label), 3)
+	left := min(3, dashes-1)
+	arrow := strings.Repeat("─", left) + label + strings.Repeat("─", dashes-left) + "▶"
+	if e.Kind == "departure" {
+		arrow = "◀" + strings.Repeat("─", left) + label + strings.Repeat("─", dashes-left)
+	}
+	fmt.Fprintf(l.out, "%s│%s│ %s\n", l.time(e), arrow, e.State)
+}
+
+// label is what an arrow says: flags, sequence number, text and options.
+func (l *ladder) label(e *control.Event) string {
+	g, f := e.Segment, l.flow(e)
+	sender, receiver := f.theirs, f.ours
+	if e.Kind == "departure" {
+		sender, receiver = receiver, sender
+	}
+	words := []string{g.Flags, fmt.Sprint(g.Seq - sender)}
+	if g.Text > 0 {
+		words = append(words, fmt.Sprintf("text %d", g.Text))
+	}
+	if g.Segments > 1 {
+		words = append(words, fmt.Sprintf("in %d segments", g.Segments))
+	}
+	if strings.Contains(g.Flags, "ACK") {
+		words = append(words, fmt.Sprint("ack ", g.Ack-receiver))
+	}
+	words = append(words, fmt.Sprint("win ", g.Window))
+	words = append(words, options(g, receiver)...)
+	if e.Again != "" {
+		words = append(words, "again: "+strings.ReplaceAll(e.Again, "_", " "))
+	}
+	return strings.Join(words, " ")
+}
+
+// options names a segment's options; SACK blocks are counted from from.
+func options(g *control.Segment, from uint32) (words []string) {
+	var list []string
+	if g.MSS != 0 {
+		list = append(list, fmt.Sprint("mss ", g.MSS))
+	}
+	if g.SACKOK {
+		list = append(list, "sackOK")
+	}
+	if g.Stamps != nil && g.MSS != 0 { // on a SYN; on each segment it would be noise
+		list = append(list, "timestamps")
+	}
+	if g.Scale != nil {
+		list = append(list, fmt.Sprint("wscale ", *g.Scale))
+	}
+	for _, b := range g.SACK {
+		list = append(list, fmt.Sprintf("sack %d-%d", b[0]-from, b[1]-from))
+	}
+	if g.Urgent != 0 && strings.Contains(g.Flags, "URG") {
+		list = append(list, fmt.Sprint("urgent ", g.Urgent))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return []string{"<" + strings.Join(list, ", ") + ">"}
+}
+
+// flow finds the numbers from which a connection's are counted: those of the SYNs, if they were seen or tcpd knows them; else those
+// of the first segment each way.
+func (l *ladder) flow(e *control.Event) *isns {
+	f, g := l.flows[e.Connection], e.Segment
+	syn := strings.Contains(g.Flags, "SYN")
+	if f == nil || syn && e.Kind == "arrival" && !strings.Contains(g.Flags, "ACK") && f.theirs != g.Seq {
+		f = &isns{}
+		if !syn {
+			f.ours, f.theirs, f.oursKnown = l.numbers(e.Connection)
+			f.theirsKnown = f.oursKnown
+		}
+		if len(l.flows) >= mostFlows {
+			clear(l.flows)
+		}
+		l.flows[e.Connection] = f
+	}
+	sender, known := &f.theirs, &f.theirsKnown
+	if e.Kind == "departure" {
+		sender, known = &f.ours, &f.oursKnown
+	}
+	if !*known {
+		*sender, *known = g.Seq, true
+	}
+	if strings.Contains(g.Flags, "ACK") { // the other end's numbers may not have been seen
+		other, known := &f.ours, &f.oursKnown
+		if e.Kind == "departure" {
+			other, known = &f.theirs, &f.theirsKnown
+		}
+		if !*known {
+			*other, *known = g.Ack-1, true
+		}
+	}
+	return f
+}
+
+func (l *ladder) numbers(id string) (ours, theirs uint32, ok bool) {
+	if id == "" {
+		return 0, 0, false
+	}
+	return l.known(id)
+}

@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"context"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tcpd-project/tcpd/test/space"
+)
+
+// listening starts a command that listens to the daemon, and returns once it does. stop ends it as Control-C does, and wait
+// returns what it has written.
+func (d *daemon) listening(args ...string) (stop func(), wait func() string) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
+	d.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, tcpd, args...)
+	var out space.Buffer
+	cmd.Stdout = &out
+	complaints, err := cmd.StderrPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.space.Start(cmd); err != nil {
+		d.t.Fatal(err)
+	}
+	said := make([]byte, 200)
+	n, err := complaints.Read(said)
+	if err != nil || !strings.Contains(string(said[:n]), "Control-C ends") {
+		d.t.Fatalf("%q: %s, %v", args, said[:n], err)
+	}
+	return func() { _ = cmd.Process.Signal(syscall.SIGINT) }, func() string {
+		if err := cmd.Wait(); err != nil {
+			d.t.Errorf("%q: %v", args, err)
+		}
+		return out.String()
+	}
+}
+
+// TestTrace: the life of one curl, as it is drawn, and as the flight record keeps it.
+func TestTrace(t *testing.T) {
+	need(t, "curl")
+	t.Parallel()
+	s := newSpace(t)
+	d := startDaemon(t, s)
+	_, wait := d.listening("trace", "--once", "-o", "wide", "sport", "=", ":80")
+	if out := s.Command("curl", "-sS", "http://"+daemonIP+"/hello"); out != "hello\n" {
+		t.Error(out)
+	}
+	got := wait()
+	place := 0
+	for _, step := range []string{
+		`│─── SYN 0 win \d+ <mss 1460, sackOK, timestamps, wscale \d+> ─+▶│ LISTEN`, `→ SYN-RECEIVED  \(RcvSYN, RFC 9293 3\.10\.7\.2 third\)`,
+		`│◀──+ SYN,ACK 0 ack 1 win \d+ <mss 1460.*> ─+│ SYN-RECEIVED`, `│─── ACK 1 ack 1 win`, `→ ESTABLISHED  \(SYNAcked`,
+		`│─── PSH,ACK 1 text \d+ ack 1`, `user: read \d+`, `user: write \d+`, `│◀─── PSH,ACK 1 text \d+ ack \d+`,
+		`│─── FIN,ACK \d+ ack`, `→ CLOSE-WAIT  \(RcvFIN`, `user: close`, `→ LAST-ACK  \(Close`, `│◀─── FIN,ACK`, `│─── ACK`, `→ CLOSED  \(FINAcked`,
+	} {
+		at := regexp.MustCompile(step).FindStringIndex(got[place:])
+		if at == nil {
+			t.Fatalf("%s does not follow in\n%s", step, got)
+		}
+		place += at[1]
+	}
+	ended := d.curlControl("/v1/ended")
+	if want := `"kind":"transition","state":"CLOSE-WAIT","to":"LAST-ACK","event":"Close","cause":"call"`; !strings.Contains(ended, want) {
+		t.Errorf("%s is not in %s", want, ended)
+	}
+}
+
+// TestCaptureAgrees: tshark finds nothing malformed in a capture, and what its own analysis says of a packet is what the daemon says.
+func TestCaptureAgrees(t *testing.T) {
+	need(t, "tshark", "curl")
+	t.Parallel()
+	s := newSpace(t)
+	d := startDaemon(t, s)
+	file := filepath.Join(t.TempDir(), "capture.pcapng")
+	stop, wait := d.listening("capture", "-w", file)
+	c := d.dial(echoPort)
+	setDeadline(t, c, patience)
+	if err := space.RoundTrip(c, payload(1, 300_000)); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	d.waitState(name(c), "CLOSED")
+	s.Command("curl", "-sS", "-o", "/dev/null", "http://"+daemonIP+"/")
+	if _, err := s.Dial(net.Dialer{}, service(99)); err == nil {
+		t.Error("a port without a listener takes a connection")
+	}
+	stop()
+	wait()
+	const bad = "_ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0"
+	if out := readCapture(t, file, "-Y", bad, "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"); out != "" {
+		t.Error(out)
+	}
+	packets := 0
+	for line := range strings.Lines(readCapture(t, file, "-Y", "tcp", "-T", "fields", "-e", "tcp.flags", "-e", "tcp.analysis.retransmission",
+		"-e", "ip.src", "-e", "frame.comment")) {
+		packets++
+		f := strings.Split(strings.TrimSpace(line), "\t")
+		if len(f) != 4 {
+			t.Fatalf("%q", f)
+		}
+		checkComment(t, f[0], f[1] != "", f[2] == daemonIP, f[3])
+	}
+	if packets < 25 {
+		t.Errorf("%d packets", packets)
+	}
+}
+
+// readCapture is what tshark shows of a file.
+func readCapture(t *testing.T, file string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "tshark", append([]string{"-r", file}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("tshark: %v", err)
+	}
+	return string(out)
+}
+
+// checkComment holds what the daemon says of a packet against what tshark sees.
+func checkComment(t *testing.T, flagsField string, again, ours bool, comment string) {
+	t.Helper()
+	flags, err := strconv.ParseUint(flagsField, 0, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fin, syn, rst, ack = 1, 2, 4, 16
+	has := func(parts ...string) bool {
+		for _, p := range parts {
+			if strings.Contains(comment, p) {
+				return true
+			}
+		}
+		return false
+	}
+	good := has("connection "+daemonIP+":") && has(", taken", ", sent", ", dropped: ")
+	switch {
+	case !ours && flags&(syn|ack) == syn:
+		good = good && has("LISTEN -> SYN-RECEIVED, taken", "CLOSED, dropped: tcp_refused")
+	case ours && flags&syn != 0:
+		good = good && has("SYN-RECEIVED, sent")
+	case ours && flags&rst != 0:
+		good = good && has("CLOSED, sent")
+	case !ours && flags&fin != 0:
+		good = good && has(" -> CLOSE-WAIT", " -> LAST-ACK", " -> TIME-WAIT", " -> CLOSING")
+	case ours && flags&fin != 0:
+		good = good && has("LAST-ACK, sent", "FIN-WAIT-1, sent")
+	case ours:
+		good = good && has("ESTABLISHED, sent", "CLOSE-WAIT, sent", "LAST-ACK, sent", "FIN-WAIT-1, sent")
+	}
+	if good = good && again == has("sent again"); !good {
+		t.Errorf("flags %s, again %v, ours %v: %s", flagsField, again, ours, comment)
+	}
+}
