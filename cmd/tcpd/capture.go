@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -42,11 +41,7 @@ func newCapture() *cobra.Command {
 		}
 		defer packets.Close()
 		fmt.Fprintln(cmd.ErrOrStderr(), "tcpd: capturing; Control-C ends")
-		_, err = io.Copy(out, packets)
-		if ctx.Err() != nil || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = nil // it was to end, whoever has ended it
-		}
-		return errors.Join(err, out.Close())
+		return errors.Join(captured(ctx, out, packets), out.Close())
 	})
 	_ = cmd.Flags().MarkHidden("output") // there is one form
 	cmd.ValidArgsFunction = completeConnections(o)

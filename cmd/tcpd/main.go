@@ -12,7 +12,11 @@ import (
 )
 
 func main() {
-	if err := newRoot().Execute(); err != nil {
+	root := newRoot()
+	if extcapped(os.Args[1:]) {
+		root.SetArgs(append([]string{"extcap"}, os.Args[1:]...))
+	}
+	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "tcpd:", err)
 		os.Exit(exitCode(err))
 	}
@@ -46,6 +50,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newRun(), newConnect(), newFSM(), newScript(), newVersion(),
-		newSS(), newTrace(), newCapture(), newCounters(), newLogLevel(), newStop(), newMan())
+		newSS(), newTrace(), newCapture(), newExtcap(), newCounters(), newLogLevel(), newStop(), newMan())
 	return root
 }

@@ -30,11 +30,18 @@ type captured struct {
 type camera struct {
 	queue  chan captured
 	lost   atomic.Uint64
-	shards []struct {
-		arriving bool
-		at       mono.Time
-		sent     []captured // meanwhile
-	}
+	shards []exposure
+}
+
+// exposure is a packet that a shard is dealing with.
+type exposure struct {
+	arriving bool
+	at       mono.Time
+	sent     []captured // meanwhile
+}
+
+func newCamera(shards int) *camera {
+	return &camera{queue: make(chan captured, tapSize), shards: make([]exposure, shards)}
 }
 
 // Trace implements stack.Tracer.
@@ -118,14 +125,7 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	k := &camera{queue: make(chan captured, tapSize)}
-	for range s.opt.Stack.Shards() {
-		k.shards = append(k.shards, struct {
-			arriving bool
-			at       mono.Time
-			sent     []captured
-		}{})
-	}
+	k := newCamera(s.opt.Stack.Shards())
 	stop, ok := s.watch(w, r, stack.Arrivals|stack.Departures|stack.Verdicts|stack.Drops, q.keepFlow, k)
 	if !ok {
 		return

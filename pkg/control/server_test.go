@@ -474,3 +474,79 @@ func TestStandstill(t *testing.T) {
 		t.Errorf("%d %s", status, text)
 	}
 }
+
+// TestEvents follows one connection, and not the other, from its SYN to its end.
+func TestEvents(t *testing.T) {
+	d := newDaemon(t, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	seen := map[string]int{}
+	listening := make(chan struct{})
+	done := make(chan error, 1)
+	errEnough := errors.New("enough")
+	go func() {
+		filter := control.EventFilter{Kinds: []string{"transition", "call"}, Filter: control.Filter{LocalPort: echoPort}}
+		done <- d.client.Events(ctx, filter, func() { close(listening) }, func(e *control.Event) error {
+			seen[e.Kind+" "+e.Event+e.Call]++
+			if !strings.HasPrefix(e.Connection, ours.String()+":7-") {
+				t.Errorf("%+v", e)
+			}
+			if e.To == "CLOSED" {
+				return errEnough
+			}
+			return nil
+		})
+	}()
+	<-listening
+	for _, port := range []uint16{heldPort, echoPort} {
+		c, err := socket.Dial(d.peer, netip.AddrPortFrom(ours, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		if port == echoPort {
+			if _, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Close()
+	}
+	if err := <-done; !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	cancel(nil)
+	for _, what := range []string{
+		"transition RcvSYN", "transition SYNAcked", "transition RcvFIN", "transition Close", "transition FINAcked", "call read", "call write", "call close",
+	} {
+		if seen[what] == 0 {
+			t.Errorf("%s is not among %v", what, seen)
+		}
+	}
+	ended, err := d.client.Ended(t.Context())
+	if err != nil || len(ended) == 0 || ended[0].State != "CLOSED" || ended[0].BytesIn != 5 || len(ended[0].Flight) < 4 {
+		t.Errorf("%+v, %v", ended, err)
+	}
+}
+
+// TestStreamsEndWithTheDaemon: who listens is not left waiting.
+func TestStreamsEndWithTheDaemon(t *testing.T) {
+	d := newDaemon(t, nil)
+	packets, err := d.client.Capture(t.Context(), control.EventFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packets.Close()
+	listening, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- d.client.Events(t.Context(), control.EventFilter{}, func() { close(listening) }, func(*control.Event) error { return nil })
+	}()
+	<-listening
+	d.server.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, packets); err != nil {
+		t.Error(err)
+	}
+}

@@ -103,16 +103,25 @@ func makeRoom(path string) error {
 }
 
 // Find returns the socket of the daemon that runs, if it is the only one.
-func Find() (string, error) {
+func Find() (string, error) { return find(places()) }
+
+// All are the sockets of the daemons that run, and that may be asked.
+func All() []string {
+	alive, _ := sockets(places())
+	return alive
+}
+
+// places are the directories in which sockets lie.
+func places() []string {
 	dirs := []string{systemDir}
 	if dir := userDir(); dir != "" {
 		dirs = append(dirs, dir)
 	}
-	return find(dirs)
+	return dirs
 }
 
-func find(dirs []string) (string, error) {
-	var alive, closed []string
+// sockets are those at which a daemon listens, and those that we may not ask.
+func sockets(dirs []string) (alive, closed []string) {
 	for _, dir := range dirs {
 		found, _ := filepath.Glob(filepath.Join(dir, "*"+suffix)) // fails at bad patterns alone
 		for _, path := range found {
@@ -125,6 +134,11 @@ func find(dirs []string) (string, error) {
 			}
 		}
 	}
+	return alive, closed
+}
+
+func find(dirs []string) (string, error) {
+	alive, closed := sockets(dirs)
 	switch {
 	case len(alive) == 1:
 		return alive[0], nil

@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -110,6 +114,54 @@ func TestCaptureAgrees(t *testing.T) {
 	}
 	if packets < 25 {
 		t.Errorf("%d packets", packets)
+	}
+}
+
+// TestExtcap: Wireshark finds the daemon among its interfaces, and captures from it.
+func TestExtcap(t *testing.T) {
+	need(t, "tshark", "curl")
+	t.Parallel()
+	s := newSpace(t)
+	startDaemon(t, s)
+	config := t.TempDir()
+	dir := filepath.Join(config, "wireshark", "extcap")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Symlink(tcpd, filepath.Join(dir, "tcpd"))); err != nil {
+		t.Fatal(err)
+	}
+	env := "XDG_CONFIG_HOME=" + config
+	if list := s.Command("env", env, "tshark", "-D"); !strings.Contains(list, "tcpd-"+device) {
+		t.Fatalf("no interface of the daemon's among\n%s", list)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "env", env, "tshark", "-i", "tcpd-"+device, "-f", "sport = :80", "-l", "-n", "-T", "fields", "-e", "frame.comment")
+	out := must[io.ReadCloser](t)(cmd.StdoutPipe())
+	if err := s.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	found := make(chan string, 1)
+	go func() {
+		for in := bufio.NewScanner(out); in.Scan(); {
+			if strings.Contains(in.Text(), "LISTEN -> SYN-RECEIVED, taken") {
+				found <- in.Text()
+				break
+			}
+		}
+		cancel()
+	}()
+	for ctx.Err() == nil { // until it listens
+		if _, err := s.Output(ctx, "curl", "-sS", "-o", "/dev/null", "http://"+daemonIP+"/hello"); err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+	}
+	_ = cmd.Wait()
+	select {
+	case text := <-found:
+		if !strings.Contains(text, daemonIP+":80-") {
+			t.Error(text)
+		}
+	default:
+		t.Error("no packet with a comment has come")
 	}
 }
 
