@@ -175,6 +175,12 @@ func (r *Reassembler) Deadline() int64 {
 	return r.oldest.deadline
 }
 
+// SetMost changes how many bytes are held at most. Beyond them the oldest datagrams are dropped at once.
+func (r *Reassembler) SetMost(bytes int) {
+	r.maxBytes = bytes
+	r.makeRoom(nil)
+}
+
 // Bytes is what is held now, in bytes, bookkeeping included.
 func (r *Reassembler) Bytes() int { return r.bytes }
 

@@ -95,6 +95,27 @@ func TestReassemblyCapAndTheOldestItself(t *testing.T) {
 	none.want(DropFragmentLength, fragment(1, 0, true, make([]byte, 7)))
 }
 
+// A cap that is lowered takes the oldest at once, and a higher one has room again.
+func TestReassemblyCapChanges(t *testing.T) {
+	const one = datagramCost + 1024 + pieceCost
+	r := newReassembly(t, 4*one)
+	for id := range uint16(4) {
+		r.want(DropFragmentHeld, fragment(id, 0, true, make([]byte, 1024)))
+	}
+	r.SetMost(2 * one)
+	if s := r.Stats(); s.Held != 2 || s.Evicted != (Outcome{2, 2}) || r.Bytes() != 2*one {
+		t.Errorf("%+v, %d bytes", s, r.Bytes())
+	}
+	r.want(DropNone, fragment(3, 1024, false, make([]byte, 8)))
+	r.SetMost(3 * one)
+	for id := uint16(10); id < 12; id++ {
+		r.want(DropFragmentHeld, fragment(id, 0, true, make([]byte, 1024)))
+	}
+	if s := r.Stats(); s.Held != 3 || s.Evicted.Datagrams != 2 {
+		t.Errorf("%+v, %d bytes", s, r.Bytes())
+	}
+}
+
 // Fragments of eight bytes, each of a datagram of its own or all of a few, and condemned ones, stay below the cap.
 func TestReassemblyFloods(t *testing.T) {
 	for name, make1 := range map[string]func(i int) *Packet{

@@ -71,7 +71,7 @@ func (s *shard) orphaned(rec *record) bool {
 	}
 	rec.orphan = true
 	s.orphans++
-	return s.orphans > max(1, s.stack.cfg.Limits.Orphans/len(s.stack.shards))
+	return s.orphans > max(1, s.stack.limits.Load().Orphans/len(s.stack.shards))
 }
 
 // forget takes a connection out of everything.

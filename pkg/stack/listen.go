@@ -161,7 +161,7 @@ func (s *shard) queueFull(l *Listener, f *Flow, g *tcp.Segment) bool {
 func (s *shard) noRoomToAccept(l *Listener, f *Flow) Drop {
 	c := s.stack.sources
 	switch {
-	case s.stack.conns.Load() >= int64(s.stack.cfg.Limits.Connections), l.Connections > 0 && l.open.Load() >= int64(l.Connections):
+	case s.stack.conns.Load() >= int64(s.stack.limits.Load().Connections), l.Connections > 0 && l.open.Load() >= int64(l.Connections):
 		return DropConnections
 	case l.SourceConnections > 0 && int(c.connections(l.id, f.Remote).Load()) >= l.SourceConnections:
 		return DropSourceConnections
@@ -176,7 +176,7 @@ func (s *shard) noRoomToAccept(l *Listener, f *Flow) Drop {
 // roomForHalf reports whether one more half-open connection of this source may be kept.
 func (s *shard) roomForHalf(l *Listener, source ip.Addr) bool {
 	switch {
-	case s.stack.halfOpen.Load() >= int64(s.stack.cfg.Limits.HalfOpen):
+	case s.stack.halfOpen.Load() >= int64(s.stack.limits.Load().HalfOpen):
 	case l.HalfOpen > 0 && l.halfOpen.Load() >= int64(l.HalfOpen):
 	case l.SourceHalfOpen > 0 && int(s.stack.sources.halfOpen(l.id, source).Load()) >= l.SourceHalfOpen:
 	default:

@@ -262,7 +262,7 @@ func (s *shard) dial(f Flow, o tcp.Open, h Handler) (Conn, error) {
 	if s.inbox.closed.Load() { // also when the device has failed
 		return Conn{}, ErrClosed
 	}
-	if s.stack.conns.Load() >= int64(s.stack.cfg.Limits.Connections) {
+	if s.stack.conns.Load() >= int64(s.stack.limits.Load().Connections) {
 		return Conn{}, ErrNoCapacity
 	}
 	if f.LocalPort == 0 && !s.choosePort(&f) {
@@ -346,7 +346,7 @@ func (s *shard) parkWait(i uint32) bool {
 	w.key, w.tcp = keyOf(&f), t
 	s.table.insert(h, r)
 	s.linkWait(r)
-	if s.waits.live > s.stack.cfg.Limits.TimeWait/len(s.stack.shards) {
+	if s.waits.live > s.stack.limits.Load().TimeWait/len(s.stack.shards) {
 		s.counters.TimeWaitEvicted++
 		first := s.first
 		f = s.waits.at(first.index()).flow()

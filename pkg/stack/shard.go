@@ -131,10 +131,10 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 	n := len(s.cfg.Link.Queues)
 	sh := &shard{
 		stack: s, id: id, dev: dev, batch: link.NewBatch(), owners: make([]owner, 1), byListener: map[*Listener]uint32{}, requests: map[Flow]*Request{},
-		frags: ip.NewReassembler(s.cfg.Limits.Fragments/n, int64(fragmentTimeout)), present: newPresence(), over: make(chan struct{}),
+		frags: ip.NewReassembler(s.limits.Load().Fragments/n, int64(fragmentTimeout)), present: newPresence(), over: make(chan struct{}),
 	}
 	sh.env = tcp.Env{
-		Settings: []tcp.Settings{s.cfg.TCP}, Memory: tcp.NewMemory(s.cfg.Limits.Memory / n),
+		Settings: []tcp.Settings{s.cfg.TCP}, Memory: tcp.NewMemory(s.limits.Load().Memory / n),
 		Limit: tcp.Limiter{Key: s.cfg.Secrets[0]},
 		MTU:   s.cfg.Link.MTU, Frame: s.cfg.Link.Superframe, Strict: s.cfg.Strict,
 	}

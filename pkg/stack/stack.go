@@ -77,6 +77,20 @@ func (l *Limits) setDefaults() {
 	}
 }
 
+// SetLimits changes the limits, and returns when every shard knows. What there is beyond them stays, but fragments: the limits
+// hold for what comes. The flight recorder keeps its size. It must not be called on a shard.
+func (s *Stack) SetLimits(l Limits) {
+	l.setDefaults()
+	s.limits.Store(&l)
+	n := len(s.shards)
+	for i, sh := range s.shards {
+		s.Do(i, func() {
+			sh.env.Memory.Limit = l.Memory / n
+			sh.frags.SetMost(l.Fragments / n)
+		})
+	}
+}
+
 // Errors of the stack's calls.
 var (
 	ErrClosed     = errors.New("stack: closed")
@@ -94,6 +108,7 @@ type Stack struct {
 	listeners atomic.Pointer[listeners]
 	profiles  atomic.Pointer[[]tcp.Settings]
 	mu        sync.Mutex // of whoever changes listeners or profiles, never of a shard
+	limits    atomic.Pointer[Limits]
 	sources   *sources
 	cookieJar cookieJar
 	conns     atomic.Int64 // Limits.Connections
@@ -143,6 +158,7 @@ func New(cfg Config) (*Stack, error) {
 	s.forwards.New = newForward
 	s.listeners.Store(&listeners{})
 	s.profiles.Store(&[]tcp.Settings{cfg.TCP})
+	s.limits.Store(&s.cfg.Limits)
 	s.sources = &sources{key: cfg.Secrets[1]}
 	for i, q := range cfg.Link.Queues {
 		s.shards = append(s.shards, newShard(s, i, q))
