@@ -139,7 +139,7 @@ func TestListenersConfigure(t *testing.T) {
 	var cfg stack.ListenConfig
 	for i, typ := 0, reflect.TypeOf(cfg); i < typ.NumField(); i++ {
 		name := typ.Field(i).Name
-		if _, ok := reflect.TypeFor[config.Listener]().FieldByName(name); !ok && name != "Prefix" && name != "Admit" {
+		if _, ok := reflect.TypeFor[config.Listener]().FieldByName(name); !ok && name != "Prefix" && name != "Admit" && name != "Replace" {
 			t.Errorf("%s cannot be configured", name)
 		}
 	}

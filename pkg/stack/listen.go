@@ -30,6 +30,8 @@ type ListenConfig struct {
 	// FastOpen is the most connections that a valid cookie has opened (RFC 7413) and whose handshakes are not over; beyond
 	// it the text of SYNs is not taken. 0: no cookies are given, and none is taken.
 	FastOpen int
+	// Replace closes the listener that there is for the same addresses and port, in the same instant: no SYN finds nobody.
+	Replace bool
 	// Admit decides on each SYN before anything is answered; nil: all are accepted.
 	Admit func(*Request)
 }
@@ -82,15 +84,21 @@ func (s *Stack) Listen(cfg ListenConfig, h Handler) (*Listener, error) {
 	l := &Listener{ListenConfig: cfg, stack: s, handler: h, profile: profile}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.listeners.Load()
-	for _, o := range old.all() {
-		if o.Prefix == cfg.Prefix && o.Port == cfg.Port {
-			return nil, ErrAddrInUse
-		}
+	all := s.listeners.Load().all()
+	i := slices.IndexFunc(all, func(o *Listener) bool { return o.Prefix == cfg.Prefix && o.Port == cfg.Port })
+	if i >= 0 && !cfg.Replace {
+		return nil, ErrAddrInUse
 	}
 	s.lastListener++
 	l.id = s.lastListener
-	s.listeners.Store(newListeners(append(old.all(), l)))
+	if i < 0 {
+		s.listeners.Store(newListeners(append(all, l)))
+		return l, nil
+	}
+	old := all[i]
+	all[i] = l
+	s.listeners.Store(newListeners(all))
+	old.end()
 	return l, nil
 }
 
@@ -103,15 +111,21 @@ func (l *Listener) Close() {
 	s := l.stack
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l.closed.Swap(true) {
+	if l.closed.Load() {
 		return
 	}
 	rest := slices.DeleteFunc(s.listeners.Load().all(), func(o *Listener) bool { return o == l })
 	s.listeners.Store(newListeners(rest))
+	l.end()
+}
+
+// end is for a listener that is not among the stack's any more.
+func (l *Listener) end() {
+	l.closed.Store(true)
 	if l.Admit == nil {
 		return
 	}
-	for _, sh := range s.shards {
+	for _, sh := range l.stack.shards {
 		sh.post(NewTask(func() { sh.cancelRequests(l) }))
 	}
 }
