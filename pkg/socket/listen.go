@@ -20,6 +20,7 @@ type Listener struct {
 	stack *stack.Stack
 	queue chan *Conn
 	done  chan struct{} // closed by Close
+	last  chan struct{} // closed by Retire: what is in the queue is all that will be
 
 	// mu makes one of looking whether the listener is closed and filling the queue: no connection is left in it. It
 	// is held for a moment only, also by shards.
@@ -44,7 +45,7 @@ func ListenWith(s *stack.Stack, cfg stack.ListenConfig) (*Listener, error) {
 	if cfg.Backlog <= 0 {
 		cfg.Backlog = DefaultBacklog
 	}
-	l := &Listener{addr: netip.AddrPortFrom(cfg.Prefix.Addr(), cfg.Port), stack: s, done: make(chan struct{})}
+	l := &Listener{addr: netip.AddrPortFrom(cfg.Prefix.Addr(), cfg.Port), stack: s, done: make(chan struct{}), last: make(chan struct{})}
 	l.queue = make(chan *Conn, cfg.Backlog+s.Shards()) // each shard may be one ahead of the others' count
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,22 +104,46 @@ func (l *Listener) AcceptConn() (*Conn, error) {
 	case c := <-l.queue:
 		l.listener.Taken(c.remote.Addr())
 		return c, nil
+	case <-l.last:
+		select {
+		case c := <-l.queue:
+			l.listener.Taken(c.remote.Addr())
+			return c, nil
+		default:
+		}
 	case <-l.done:
 	case <-l.stack.Closed():
 	}
 	return nil, l.fail("accept", net.ErrClosed)
 }
 
+// Retire ends the listening, but leaves connections that wait to be accepted; Accept fails when there is none left. It must not
+// be called on a shard.
+func (l *Listener) Retire() {
+	l.listener.Close()
+	for shard := range l.stack.Shards() {
+		l.stack.Do(shard, func() {}) // who has found the listener there has queued his connection then
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.closed = true
+		close(l.last)
+	}
+}
+
 // Close ends the listening. Connections that wait to be accepted are reset; others stay.
 func (l *Listener) Close() error {
 	l.mu.Lock()
-	if l.closed {
+	select {
+	case <-l.done:
 		l.mu.Unlock()
 		return l.fail("close", net.ErrClosed)
+	default:
 	}
 	l.closed = true
-	l.mu.Unlock()
 	close(l.done)
+	l.mu.Unlock()
 	l.listener.Close()
 	for {
 		select {

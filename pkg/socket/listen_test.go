@@ -153,6 +153,61 @@ func TestCloseResetsQueuedConnections(t *testing.T) {
 	})
 }
 
+// A listener that retires loses nobody: who waits is accepted after it, and then the one that has taken its place has the port.
+func TestRetire(t *testing.T) {
+	for _, s := range shapes {
+		bubble(t, s.String(), func(t *testing.T) {
+			w := newWire(t, s)
+			l := w.listen(webPort)
+			queued := w.dial(webPort)
+			defer queued.Close()
+			synctest.Wait() // the handshake is over at both ends
+			l.Retire()
+			next := w.listen(webPort)
+			late := w.dial(webPort)
+			defer late.Close()
+			within(t, "accepting", func() {
+				for i, l := range []*socket.Listener{l, next} {
+					c, err := l.AcceptConn()
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					if want := []*socket.Conn{queued, late}[i].LocalAddr(); c.RemoteAddr().String() != want.String() {
+						t.Errorf("listener %d has %v, not %v", i, c.RemoteAddr(), want)
+					}
+				}
+			})
+			for range 2 {
+				if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("with nobody left, it accepts: %v", err)
+				}
+				l.Close()
+			}
+		})
+	}
+}
+
+// TestCloseAfterRetire: who waits then is reset.
+func TestCloseAfterRetire(t *testing.T) {
+	for _, s := range shapes {
+		bubble(t, s.String(), func(t *testing.T) {
+			w := newWire(t, s)
+			l := w.listen(webPort)
+			queued := w.dial(webPort)
+			defer queued.Close()
+			synctest.Wait() // the handshake is over at both ends
+			l.Retire()
+			l.Close()
+			within(t, "reading", func() {
+				if _, err := queued.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+					t.Errorf("read: %v", err)
+				}
+			})
+		})
+	}
+}
+
 // Listeners come and go while peers call: each connection is accepted, reset or refused, and none is left over.
 func TestCloseWhileConnectionsComeIn(t *testing.T) {
 	eachShape(t, func(t *testing.T, w *wire) {
