@@ -97,48 +97,64 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestOverride: flags over file over defaults.
+// TestOverride: flags over the environment over the file over the defaults.
 func TestOverride(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tcpd.yaml")
 	if err := os.WriteFile(file, []byte("mtu: 1400\nqueues: 3\nlog:\n  level: warn\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("TCPD_QUEUES", "4")
+	t.Setenv("TCPD_TCP_MSL", "2s")
 	defaults := config.Defaults()
 	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	f := newFlags(set, &defaults)
-	args := "--mtu 1300 --log-level debug --msl 1s --addr 10.7.0.8/29 --addr 10.7.0.3,10.7.0.4"
+	f.daemonFlags(&defaults)
+	args := "--config " + file + " --mtu 1300 --log-level debug --msl 1s --addr 10.7.0.8/29 --addr 10.7.0.3,10.7.0.4"
 	if err := set.Parse(strings.Fields(args)); err != nil {
 		t.Fatal(err)
 	}
-	got, err := loadConfig(file, f)
+	l, err := f.sources().Load(defaults)
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := l.Config
 	want := config.Defaults()
-	want.MTU, want.Queues, want.Log.Level, want.TCP.MSL = 1300, 3, "debug", time.Second
+	want.MTU, want.Queues, want.Log.Level, want.TCP.MSL = 1300, 4, "debug", time.Second
 	if addrs := strings.Join(texts(got.Addresses), " "); addrs != "10.7.0.8/29 10.7.0.3 10.7.0.4" {
 		t.Errorf("addresses %s", addrs)
 	}
 	got.Addresses = want.Addresses
-	if !reflect.DeepEqual(*got, want) {
-		t.Errorf("got\n%+v\nwant\n%+v", *got, want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
 }
 
-// TestOneFaultDoesNotHideAnother: the file's and the flags' are told at once.
+// TestOneFaultDoesNotHideAnother: the file's, the environment's and the flags' are told at once.
 func TestOneFaultDoesNotHideAnother(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tcpd.yaml")
 	if err := os.WriteFile(file, []byte("nope: 1\nqueues: 99\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("TCPD_LOG_LEVLE", "info")
 	_, err := output(t, "run", "-c", file, "--mtu", "3")
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{file + ":1:1: nope: unknown key", file + ":2:9: queues: 99 is outside", "\n--mtu: 3 is outside"} {
+	for _, want := range []string{"TCPD_LOG_LEVLE: unknown variable; is it to be TCPD_LOG_LEVEL?", file + ":1:1: nope: unknown key", file + ":2:9: queues: 99 is outside", "\n--mtu: 3 is outside"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("lacks %q:\n%v", want, err)
 		}
+	}
+}
+
+// TestConnectHasNoEnvironment: that is the daemon's, whose device and addresses it must not take.
+func TestConnectHasNoEnvironment(t *testing.T) {
+	t.Setenv("TCPD_DEVICE", "a/b")
+	if _, err := output(t, "connect", "127.0.0.1", "80"); err == nil || !strings.Contains(err.Error(), "another of its addresses") {
+		t.Error(err)
+	}
+	if _, err := output(t, "run"); err == nil || !strings.Contains(err.Error(), "TCPD_DEVICE: ") {
+		t.Error(err)
 	}
 }
 

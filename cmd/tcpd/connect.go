@@ -52,14 +52,15 @@ func newConnect() *cobra.Command {
 	cmd.Flags().BoolVarP(&halfClose, "half-close", "N", false, "send a FIN at the end of standard input")
 	cmd.Flags().BoolVar(&wait, "wait", false, "stay through TIME-WAIT, for two MSL")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := f.apply(&c, nil); err != nil {
+		l, err := (&config.Sources{Flags: f.given()}).Load(c) // the environment is the daemon's
+		if err != nil {
 			return err
 		}
 		remote, err := resolve(cmd.Context(), args[0], args[1])
 		if err != nil {
 			return err
 		}
-		return connect(&c, remote, halfClose, wait)
+		return connect(&l.Config, remote, halfClose, wait)
 	}
 	return cmd
 }

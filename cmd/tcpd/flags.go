@@ -1,9 +1,8 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 // flags are what the command line says. They override the file.
 type flags struct {
 	set                       *pflag.FlagSet
+	file                      string
 	device, offload, logLevel string
 	congestion                string
 	control, metrics          string
@@ -39,49 +39,40 @@ func newFlags(set *pflag.FlagSet, d *config.Config) *flags {
 	return f
 }
 
-// overrides lists each flag that overrides a key of the configuration.
-func (f *flags) overrides(c *config.Config) []override {
-	return []override{
-		{"device", "device", func() { c.Device = f.device }},
-		{"host", "host", func() { c.Host = f.host }},
-		{"addr", "addresses", func() { c.Addresses = f.addrs.list }},
-		{"mtu", "mtu", func() { c.MTU = f.mtu }},
-		{"queues", "queues", func() { c.Queues = f.queues }},
-		{"offload", "offload", func() { c.Offload = f.offload }},
-		{"control", "control", func() { c.Control = f.control }},
-		{"metrics", "metrics", func() { c.Metrics = f.metrics }},
-		{"congestion", "tcp.congestion", func() { c.TCP.Congestion = f.congestion }},
-		{"log-level", "log.level", func() { c.Log.Level = f.logLevel }},
-		{"msl", "tcp.msl", func() { c.TCP.MSL = f.msl }},
-	}
+// daemonFlags defines those that the daemon has besides, with the path of its file.
+func (f *flags) daemonFlags(d *config.Config) {
+	f.set.StringVarP(&f.file, "config", "c", "", "configuration `file`")
+	f.set.StringVar(&f.control, "control", d.Control, "`path` of the control socket; auto is one by the device's name, \"\" none")
+	f.set.StringVar(&f.metrics, "metrics", d.Metrics, "`address:port` on which metrics are served besides")
+	f.set.IntVar(&f.queues, "queues", d.Queues, "`number` of the device's queues; 0 is one for two CPUs, at most 8")
 }
 
-type override struct {
-	flag, key string
-	write     func()
+// sources are what the daemon's configuration is made of.
+func (f *flags) sources() *config.Sources {
+	return &config.Sources{File: f.file, Environ: os.Environ(), Flags: f.given()}
 }
 
-// apply writes the flags that were given into c, and tells all that is wrong with it then. What a flag has brought in
-// is called by the flag; the rest has its place in the file, if it is there.
-func (f *flags) apply(c *config.Config, places config.Places) error {
-	byKey := map[string]string{}
-	for _, o := range f.overrides(c) {
-		if f.set.Changed(o.flag) {
-			o.write()
-			byKey[o.key] = "--" + o.flag
+// given are the flags that the command line has.
+func (f *flags) given() (list []config.Flag) {
+	for _, o := range []config.Flag{
+		{Name: "device", Key: "device", Value: f.device},
+		{Name: "host", Key: "host", Value: f.host},
+		{Name: "addr", Key: "addresses", Value: f.addrs.list},
+		{Name: "mtu", Key: "mtu", Value: f.mtu},
+		{Name: "queues", Key: "queues", Value: f.queues},
+		{Name: "offload", Key: "offload", Value: f.offload},
+		{Name: "control", Key: "control", Value: f.control},
+		{Name: "metrics", Key: "metrics", Value: f.metrics},
+		{Name: "congestion", Key: "tcp.congestion", Value: f.congestion},
+		{Name: "log-level", Key: "log.level", Value: f.logLevel},
+		{Name: "msl", Key: "tcp.msl", Value: f.msl},
+	} {
+		if f.set.Changed(o.Name) {
+			o.Name = "--" + o.Name
+			list = append(list, o)
 		}
 	}
-	var errs []error
-	for _, fault := range c.Validate() {
-		if flag, ok := byKey[fault.Key]; ok {
-			errs = append(errs, &config.Fault{Key: flag, Text: fault.Text})
-		} else if at := places.Of(fault.Key); at != "" {
-			errs = append(errs, fmt.Errorf("%s: %w", at, fault))
-		} else {
-			errs = append(errs, fault)
-		}
-	}
-	return errors.Join(errs...)
+	return list
 }
 
 // prefixes is a flag that may be repeated, and may hold several between commas. The first one given replaces the

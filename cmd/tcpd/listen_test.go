@@ -190,9 +190,11 @@ func TestListenersSettings(t *testing.T) {
 	if err := set.Parse([]string{"--congestion", "reno", "--msl", "1s"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.apply(c, nil); err != nil {
+	l, err := (&config.Sources{Flags: f.given()}).Load(*c)
+	if err != nil {
 		t.Fatal(err)
 	}
+	c = &l.Config
 	there, here := newPair(t, c)
 	for _, l := range there.Listeners() {
 		if want := map[uint16]string{7: "bbr", 9: "reno"}[l.Port]; want != "" && (l.TCP.Congestion.Name() != want || l.TCP.MSL != time.Second) {

@@ -14,46 +14,34 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/observe"
 )
 
+// variables is what the help says of the environment.
+const variables = "The environment has a variable for each key of the file: TCPD_ and its sections and name in capitals, such as\n" +
+	"TCPD_TCP_CONGESTION for congestion in the section tcp. Lists are written as in the file, on one line. A variable that\n" +
+	"begins with TCPD_ and is no key's is an error."
+
 func newRun() *cobra.Command {
-	var file string
 	defaults := config.Defaults()
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: "Run the daemon: echo, discard, daytime, chargen and HTTP on an address behind a TUN, or the services that the\n" +
 			"configuration lists.\n\n" +
-			"What is given here overrides the file, which overrides the defaults; no file is needed.\n" +
+			"What is given here overrides the environment, which overrides the file, which overrides the defaults; no file is needed.\n" +
+			variables + "\n" +
 			"SIGUSR1 logs the counters. SIGTERM, SIGINT and \"tcpd stop\" end the daemon, and the device with it.",
 		Example: "  tcpd run\n  curl http://10.7.0.2/",
 		Args:    cobra.NoArgs,
 	}
 	f := newFlags(cmd.Flags(), &defaults)
-	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file`")
-	cmd.Flags().StringVar(&f.control, "control", defaults.Control, "`path` of the control socket; auto is one by the device's name, \"\" none")
-	cmd.Flags().StringVar(&f.metrics, "metrics", defaults.Metrics, "`address:port` on which metrics are served besides")
-	cmd.Flags().IntVar(&f.queues, "queues", defaults.Queues, "`number` of the device's queues; 0 is one for two CPUs, at most 8")
+	f.daemonFlags(&defaults)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		c, err := loadConfig(file, f)
+		l, err := f.sources().Load(defaults)
 		if err != nil {
 			return err
 		}
-		return run(c)
+		return run(&l.Config)
 	}
 	return cmd
-}
-
-// loadConfig puts the file over the defaults, the flags over the file, and tells all that is wrong with it at once.
-func loadConfig(file string, f *flags) (*config.Config, error) {
-	c := config.Defaults()
-	var places config.Places
-	var err error
-	if file != "" {
-		c, places, err = config.Load(file)
-	}
-	if err := errors.Join(err, f.apply(&c, places)); err != nil {
-		return nil, err
-	}
-	return &c, nil
 }
 
 // run serves until a signal or the loss of the device.

@@ -7,28 +7,34 @@ import (
 	"time"
 )
 
-// Config is the whole configuration. A file sets some of it; what it leaves out keeps its default.
+// Config is the whole configuration. A file sets some of it; what it leaves out keeps its default. What stands here of a key
+// is its description in the schema.
 type Config struct {
-	// Device is the interface's name; empty lets the kernel choose one.
+	// The TUN device's name; empty lets the kernel choose one.
 	Device string `yaml:"device"`
-	// Host is the kernel's end of the device with its network; the zero value gives it none.
+	// The kernel's end of the device, with its network; empty leaves the device as it has been prepared.
 	Host netip.Prefix `yaml:"host"`
-	// Addresses are those that tcpd answers for.
+	// The addresses that tcpd answers for: single ones and prefixes.
 	Addresses []Prefix `yaml:"addresses"`
-	MTU       int      `yaml:"mtu"`    // bytes
-	Queues    int      `yaml:"queues"` // 0: one for two CPUs, at most 8
-	Offload   string   `yaml:"offload"`
-	// Control is the path of the control socket; ControlAuto is one by the device's name, empty none.
+	MTU       int      `yaml:"mtu"`    // Bytes of the largest packet.
+	Queues    int      `yaml:"queues"` // Queues of the device; 0 is one for two CPUs, at most 8.
+	// Segmentation and checksum offload of the kernel: where there is any, or else fail, or never.
+	Offload string `yaml:"offload"`
+	// The path of the control socket; auto is one by the device's name, empty none.
 	Control string `yaml:"control"`
-	// Metrics is the address and port on which metrics are served besides, one of Addresses or of the host's; the zero value is none.
+	// The address and port on which metrics are served besides: one of the addresses, or of the host's; empty is none.
 	Metrics string `yaml:"metrics"`
-	Log     Log    `yaml:"log"`
-	TCP     TCP    `yaml:"tcp"`
-	// Listeners are the ports whose services are to listen otherwise than by default.
+	// What is logged.
+	Log Log `yaml:"log"`
+	// What connections have in common.
+	TCP TCP `yaml:"tcp"`
+	// Ports whose services are to listen otherwise than by default.
 	Listeners []Listener `yaml:"listeners"`
-	Routes    []Route    `yaml:"routes"`
-	Limits    Limits     `yaml:"limits"`
-	// Services are what listens.
+	// What is known of the ways to some peers; the longest prefix decides.
+	Routes []Route `yaml:"routes"`
+	// What outsiders can make tcpd keep.
+	Limits Limits `yaml:"limits"`
+	// What listens, and where.
 	Services []Service `yaml:"services"`
 }
 
@@ -37,61 +43,72 @@ const ControlAuto = "auto"
 
 // Log is what is logged.
 type Log struct {
-	Level string `yaml:"level"`
+	Level string `yaml:"level"` // The least level to log.
 }
 
 // TCP is what connections have in common.
 type TCP struct {
-	MSL               time.Duration `yaml:"msl"`
-	FinTimeout        time.Duration `yaml:"fin_timeout"`
-	OrphanTimeout     time.Duration `yaml:"orphan_timeout"`
-	RTOMin            time.Duration `yaml:"rto_min"`
-	RTOMax            time.Duration `yaml:"rto_max"`
-	DelayedAck        time.Duration `yaml:"delayed_ack"`
-	SynRetries        uint8         `yaml:"syn_retries"`
-	SynAckRetries     uint8         `yaml:"synack_retries"`
-	Retries1          uint8         `yaml:"retries1"`
-	Retries2          uint8         `yaml:"retries2"`
-	OrphanRetries     uint8         `yaml:"orphan_retries"`
-	UserTimeout       time.Duration `yaml:"user_timeout"`
-	UserTimeoutOption bool          `yaml:"user_timeout_option"`
-	MTUProbing        string        `yaml:"mtu_probing"` // MTUProbings
-	KeepAlive         bool          `yaml:"keepalive"`
-	KeepAliveTime     time.Duration `yaml:"keepalive_time"`
-	KeepAliveIntvl    time.Duration `yaml:"keepalive_intvl"`
-	KeepAliveProbes   uint8         `yaml:"keepalive_probes"`
-	NoDelay           bool          `yaml:"nodelay"`
-	SendBuffer        Size          `yaml:"send_buffer"`
-	SendBufferMax     Size          `yaml:"send_buffer_max"`
-	ReceiveBuffer     Size          `yaml:"receive_buffer"`
-	ReceiveBufferMax  Size          `yaml:"receive_buffer_max"`
-	Congestion        string        `yaml:"congestion"` // cc.Names
-	Pacing            bool          `yaml:"pacing"`
-	ECN               string        `yaml:"ecn"` // ECNs
-	Timestamps        bool          `yaml:"timestamps"`
-	WindowScale       bool          `yaml:"window_scale"`
-	SACK              bool          `yaml:"sack"`
-	MSS               uint16        `yaml:"mss"` // bytes; 0: what the device takes
-	MinTSOSegs        uint8         `yaml:"min_tso_segs"`
-	TTL               uint8         `yaml:"ttl"`
-	DSCP              uint8         `yaml:"dscp"`
+	// The maximum segment lifetime: TIME-WAIT lasts two.
+	MSL time.Duration `yaml:"msl"`
+	// The longest FIN-WAIT-2 of a connection that nobody holds any more.
+	FinTimeout time.Duration `yaml:"fin_timeout"`
+	// The longest time without progress in sending the rest of a connection that nobody holds any more.
+	OrphanTimeout time.Duration `yaml:"orphan_timeout"`
+	RTOMin        time.Duration `yaml:"rto_min"` // The shortest retransmission time-out (RFC 6298).
+	RTOMax        time.Duration `yaml:"rto_max"` // The longest retransmission time-out; at least rto_min.
+	// How long an acknowledgment waits for company; RFC 9293 allows 500ms.
+	DelayedAck    time.Duration `yaml:"delayed_ack"`
+	SynRetries    uint8         `yaml:"syn_retries"`    // How often a SYN is sent again before the connection is given up.
+	SynAckRetries uint8         `yaml:"synack_retries"` // How often a SYN,ACK is sent again.
+	Retries1      uint8         `yaml:"retries1"`       // How often something is sent again before the path is doubted (R1).
+	Retries2      uint8         `yaml:"retries2"`       // How often text is sent again before the connection is given up (R2).
+	OrphanRetries uint8         `yaml:"orphan_retries"` // The same when nobody holds the connection any more.
+	// The longest time in which the peer may make no progress; 0: retries2 decides.
+	UserTimeout time.Duration `yaml:"user_timeout"`
+	// Whether the peer is told of that time, and may ask for more (RFC 5482).
+	UserTimeoutOption bool `yaml:"user_timeout_option"`
+	// When to look for the largest packet that the path takes (RFC 4821): when large ones seem to vanish, never, or from the start.
+	MTUProbing      string        `yaml:"mtu_probing"`
+	KeepAlive       bool          `yaml:"keepalive"`        // Whether idle connections are probed.
+	KeepAliveTime   time.Duration `yaml:"keepalive_time"`   // How long a connection is idle before it is probed.
+	KeepAliveIntvl  time.Duration `yaml:"keepalive_intvl"`  // How long it is from probe to probe.
+	KeepAliveProbes uint8         `yaml:"keepalive_probes"` // How many probes without an answer end the connection.
+	NoDelay         bool          `yaml:"nodelay"`          // Whether small segments are sent at once, without Nagle's algorithm.
+	SendBuffer      Size          `yaml:"send_buffer"`      // Bytes that a connection queues at first.
+	// How far the send buffer grows; at least send_buffer, or 0: it does not.
+	SendBufferMax Size `yaml:"send_buffer_max"`
+	ReceiveBuffer Size `yaml:"receive_buffer"` // Bytes that a connection keeps unread at first.
+	// How far the receive buffer grows; at least receive_buffer, or 0: it does not.
+	ReceiveBufferMax Size   `yaml:"receive_buffer_max"`
+	Congestion       string `yaml:"congestion"` // Congestion control.
+	Pacing           bool   `yaml:"pacing"`     // Whether what is sent is spread over a round trip of 2 ms or more.
+	// Explicit Congestion Notification (RFC 3168): when the peer asks, never, asking for it, too, or asking for AccECN (RFC 9768).
+	ECN         string `yaml:"ecn"`
+	Timestamps  bool   `yaml:"timestamps"`   // Whether timestamps are offered (RFC 7323).
+	WindowScale bool   `yaml:"window_scale"` // Whether window scaling is offered (RFC 7323).
+	SACK        bool   `yaml:"sack"`         // Whether selective acknowledgments are offered (RFC 2018).
+	// The most payload of a segment in bytes, offered and sent; 0 is what the device takes.
+	MSS        uint16 `yaml:"mss"`
+	MinTSOSegs uint8  `yaml:"min_tso_segs"` // Segments that go to the device as one however slow the connection is.
+	TTL        uint8  `yaml:"ttl"`          // Time to live of the packets.
+	DSCP       uint8  `yaml:"dscp"`         // Differentiated Services codepoint of the packets (RFC 2474).
 }
 
 // Route is what is known of the way to the peers in To.
 type Route struct {
-	To  Prefix `yaml:"to"`
-	MSS int    `yaml:"mss"` // most payload of a segment, bytes
+	To  Prefix `yaml:"to"`  // The peers.
+	MSS int    `yaml:"mss"` // The most payload of a segment in bytes, offered and sent.
 }
 
 // Limits bound what outsiders can make tcpd keep.
 type Limits struct {
-	Connections int  `yaml:"connections"` // past the handshake; 0: as many as half of the machine's memory holds
-	HalfOpen    int  `yaml:"half_open"`   // connections
-	TimeWait    int  `yaml:"time_wait"`   // connections
-	Orphans     int  `yaml:"orphans"`     // connections
-	Memory      Size `yaml:"memory"`
-	Fragments   Size `yaml:"fragments"`
-	// FlightRecorder is how many bytes the flight records of connections take; 0: none are kept.
+	Connections int  `yaml:"connections"` // Connections past the handshake; 0: as many as half of the machine's memory holds.
+	HalfOpen    int  `yaml:"half_open"`   // Connections in SYN-RECEIVED; beyond, SYNs are answered with cookies.
+	TimeWait    int  `yaml:"time_wait"`   // Connections in TIME-WAIT; beyond, the oldest go.
+	Orphans     int  `yaml:"orphans"`     // Connections that nobody holds any more; beyond, they are reset.
+	Memory      Size `yaml:"memory"`      // Bytes of all send and receive buffers together.
+	Fragments   Size `yaml:"fragments"`   // Bytes of fragments that wait for the rest of their datagram.
+	// Bytes of the flight records of connections; 0: none are kept.
 	FlightRecorder Size `yaml:"flight_recorder"`
 }
 

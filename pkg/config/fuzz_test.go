@@ -25,7 +25,7 @@ func FuzzParse(f *testing.F) {
 	}
 	placed := regexp.MustCompile(`^f(:\d+:\d+)?: `)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c, places, err := Parse("f", text)
+		c, origins, err := Parse("f", text)
 		if err != nil {
 			list, ok := err.(interface{ Unwrap() []error })
 			if !ok {
@@ -38,8 +38,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		for key, at := range places {
-			if !placed.MatchString(at + ": ") {
+		for key, at := range origins {
+			if !placed.MatchString(at.place()) {
 				t.Fatalf("%s is at %q", key, at)
 			}
 		}

@@ -9,16 +9,28 @@ import (
 
 // Listener is how the service on a port listens, at each of the addresses.
 type Listener struct {
-	Port              uint16  `yaml:"port"`
-	Backlog           int     `yaml:"backlog"`            // connections not yet taken; 0: 4096 where connections have goroutines, no limit elsewhere
-	HalfOpen          int     `yaml:"half_open"`          // connections; 0: limits.half_open alone
-	SourceBacklog     int     `yaml:"source_backlog"`     // of one remote address; 0: no limit
-	SourceHalfOpen    int     `yaml:"source_half_open"`   // of one remote address; 0: no limit
-	Connections       int     `yaml:"connections"`        // open; 0: 16384 where connections have goroutines, no limit elsewhere
-	SourceConnections int     `yaml:"source_connections"` // open from one remote address; 0: no limit
-	FastOpen          int     `yaml:"fast_open"`          // connections opened by cookies and not yet confirmed; 0: no cookies
-	TCP               Changes `yaml:"tcp"`
+	// That of a service.
+	Port uint16 `yaml:"port"`
+	// Connections that wait to be taken; when full, handshakes wait. 0: 4096 where connections have goroutines, no limit elsewhere.
+	Backlog int `yaml:"backlog"`
+	// Connections in SYN-RECEIVED; beyond, SYNs get cookies. 0: limits.half_open alone.
+	HalfOpen int `yaml:"half_open"`
+	// What one remote address may have of the backlog. 0: no limit.
+	SourceBacklog int `yaml:"source_backlog"`
+	// What one remote address may have of half_open. 0: no limit.
+	SourceHalfOpen int `yaml:"source_half_open"`
+	// Connections that are open; when so many are, handshakes wait. 0: 16384 where connections have goroutines, no limit elsewhere.
+	Connections int `yaml:"connections"`
+	// What one remote address may have of connections. 0: no limit.
+	SourceConnections int `yaml:"source_connections"`
+	// Connections opened by cookies (RFC 7413) and not yet confirmed. 0: TCP Fast Open is off.
+	FastOpen int `yaml:"fast_open"`
+	// What is otherwise for connections to this port than in the section tcp.
+	TCP Changes `yaml:"tcp"`
 }
+
+// notOfPorts is the key of the tcp section that is the whole stack's.
+const notOfPorts = "msl"
 
 // Changes are the values by which some connections differ from the tcp section, by their keys there. They are put over
 // the section only when all of it is known, wherever it stands in the file and whatever the command line makes of it.
@@ -36,6 +48,7 @@ func (v *faults) listeners(c *Config) {
 	ports := c.ports()
 	for i, l := range c.Listeners {
 		key := fmt.Sprintf("listeners[%d]", i)
+		v.rule(key+".port", anyPort)
 		switch {
 		case l.Port == 0:
 			v.add(key+".port", "a port from 1 to 65535 is wanted")
@@ -61,9 +74,9 @@ func (v *faults) changes(key string, c Changes, t TCP) {
 	before.tcp(&t)
 	t = c.Over(t)
 	after.tcp(&t)
-	for _, f := range after {
+	for _, f := range after.list {
 		_, changed := c[strings.TrimPrefix(f.Key, "tcp.")]
-		if changed || !slices.ContainsFunc(before, func(o *Fault) bool { return *o == *f }) {
+		if changed || !slices.ContainsFunc(before.list, func(o *Fault) bool { return *o == *f }) {
 			v.add(key+"."+f.Key, "%s", f.Text)
 		}
 	}

@@ -144,13 +144,13 @@ func TestListenerFaults(t *testing.T) {
 			"f:2:38 listeners[0].tcp.rto_max: 9s is outside 30s to 1h0m0s",
 		},
 	} {
-		c, places, err := Parse("f", []byte(text))
+		c, origins, err := Parse("f", []byte(text))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 		var got []string
 		for _, f := range c.Validate() {
-			got = append(got, places.Of(f.Key)+" "+f.Error())
+			got = append(got, strings.TrimSuffix(origins.near(f.Key).place(), ": ")+" "+f.Error())
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q:\n  %q, want\n  %q", text, got, want)
@@ -158,8 +158,8 @@ func TestListenerFaults(t *testing.T) {
 	}
 }
 
-func TestPlaces(t *testing.T) {
-	_, places, err := Parse("f", []byte("mtu: 1400\nlog:\n  level: warn\naddresses:\n  - 10.7.0.2\nroutes: []\n"))
+func TestOrigins(t *testing.T) {
+	_, origins, err := Parse("f", []byte("mtu: 1400\nlog:\n  level: warn\naddresses:\n  - 10.7.0.2\nroutes: []\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +167,16 @@ func TestPlaces(t *testing.T) {
 		"mtu": "f:1:6", "log": "f:2:1", "log.level": "f:3:10", "log.other": "f:2:1", "addresses": "f:4:1", "addresses[0]": "f:5:5",
 		"addresses[1]": "f:4:1", "routes": "f:6:1", "routes[0].mss": "f:6:1", "queues": "", "tcp.msl": "", "": "",
 	} {
-		if got := places.Of(key); got != want {
+		if got := strings.TrimSuffix(origins.near(key).place(), ": "); got != want {
 			t.Errorf("%q is at %q, want %q", key, got, want)
 		}
 	}
-	if got := Places(nil).Of("mtu"); got != "" {
+	for key, want := range map[string]string{"mtu": "f:1", "log.other": "default", "addresses[1]": "f:4", "routes": "f:6", "queues": "default"} {
+		if got := origins.Of(key).String(); got != want {
+			t.Errorf("%q is from %q, want %q", key, got, want)
+		}
+	}
+	if got := Origins(nil).Of("mtu"); got.String() != "default" {
 		t.Errorf("without a file: %q", got)
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
 	"slices"
@@ -14,36 +15,38 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Places tells where a file sets each key, as FILE:LINE:COLUMN.
-type Places map[string]string
-
-// Of is the place of a key or, where the file does not set it, of the nearest that it is a part of; or nothing.
-func (p Places) Of(key string) string {
-	for key != "" && p[key] == "" {
-		key = key[:max(strings.LastIndexAny(key, ".["), 0)]
-	}
-	return p[key]
-}
-
 // Load reads a file over the defaults. It is strict: a key that does not exist, a key that occurs twice and a value
 // of another type are errors. All that it finds are returned at once, each as FILE:LINE:COLUMN: KEY: what is wrong;
 // keys without fault are set all the same.
-func Load(path string) (Config, Places, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Defaults(), nil, fmt.Errorf("configuration: %w", err)
-	}
-	return Parse(path, text)
+func Load(path string) (Config, Origins, error) {
+	c, origins := Defaults(), Origins{}
+	return c, origins, c.file(path, origins).err()
 }
 
 // Parse is Load for text that has been read already; name stands for the file in errors.
-func Parse(name string, text []byte) (Config, Places, error) {
-	c := Defaults()
-	r := reader{file: name, places: Places{}}
+func Parse(name string, text []byte) (Config, Origins, error) {
+	c, origins := Defaults(), Origins{}
+	return c, origins, c.parse(name, text, origins).err()
+}
+
+// file puts a file over c.
+func (c *Config) file(path string, origins Origins) Faults {
+	text, err := os.ReadFile(path)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	if err != nil {
+		return Faults{{Origin: Origin{Source: FromFile, Name: path}, Text: err.Error()}}
+	}
+	return c.parse(path, text, origins)
+}
+
+func (c *Config) parse(name string, text []byte, origins Origins) Faults {
+	r := reader{file: name, origins: origins}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		r.fault(nil, "", err)
-		return c, nil, errors.Join(r.faults...)
+		return r.faults
 	}
 	for i, doc := range file.Docs {
 		switch {
@@ -51,25 +54,29 @@ func Parse(name string, text []byte) (Config, Places, error) {
 		case i > 0:
 			r.faultf(doc.Body, "", "a second document: one is all that is read")
 		default:
-			r.mapping(doc.Body, "", reflect.ValueOf(&c).Elem())
+			r.mapping(doc.Body, "", reflect.ValueOf(c).Elem())
 		}
 	}
-	return c, r.places, errors.Join(r.faults...)
+	return r.faults
 }
 
 // reader carries a tree of YAML into a Config and collects what is wrong, and what stands where.
 type reader struct {
-	file   string
-	places Places
-	faults []error
+	file    string
+	fixed   *Origin // where all of it stands, if not in a file
+	origins Origins
+	faults  Faults
 }
 
 // place is where t stands; without t, the file.
-func (r *reader) place(t *token.Token) string {
-	if t == nil {
-		return r.file
+func (r *reader) place(t *token.Token) Origin {
+	switch {
+	case r.fixed != nil:
+		return *r.fixed
+	case t == nil:
+		return Origin{Source: FromFile, Name: r.file}
 	}
-	return fmt.Sprintf("%s:%d:%d", r.file, t.Position.Line, t.Position.Column)
+	return Origin{Source: FromFile, Name: r.file, Line: t.Position.Line, Column: t.Position.Column}
 }
 
 // fault adds an error about a node, at the place that err names itself if it does.
@@ -83,10 +90,7 @@ func (r *reader) fault(n ast.Node, key string, err error) {
 	if errors.As(err, &placed) {
 		at, text = placed.GetToken(), placed.GetMessage()
 	}
-	if key != "" {
-		text = key + ": " + text
-	}
-	r.faults = append(r.faults, fmt.Errorf("%s: %s", r.place(at), text))
+	r.faults = append(r.faults, &Fault{r.place(at), key, text})
 }
 
 func (r *reader) faultf(n ast.Node, key, format string, args ...any) {
@@ -104,7 +108,7 @@ func (r *reader) mapping(n ast.Node, key string, v reflect.Value) {
 func (r *reader) changes(n ast.Node, key string, v reflect.Value) {
 	c, section := Changes{}, reflect.New(reflect.TypeFor[TCP]()).Elem()
 	r.pairs(n, key, section.Type(), func(name, key string, pair *ast.MappingValueNode) {
-		if name == "msl" {
+		if name == notOfPorts {
 			r.faultf(pair.Key, key, "the MSL is the whole stack's: tcp.msl sets it for all ports")
 			return
 		}
@@ -136,7 +140,7 @@ func (r *reader) pairs(n ast.Node, key string, t reflect.Type, f func(name, key 
 			r.faultf(it.Key(), full, "unknown key%s there are %s", meant(name, keys), strings.Join(keys, ", "))
 			continue
 		}
-		r.places[full] = r.place(it.Key().GetToken())
+		r.origins[full] = r.place(it.Key().GetToken())
 		f(name, full, it.KeyValue())
 	}
 }
@@ -147,7 +151,7 @@ func (r *reader) value(n ast.Node, key string, v reflect.Value) bool {
 	kind, known := kinds[v.Type()]
 	switch {
 	case known:
-		r.places[key] = r.place(n.GetToken())
+		r.origins[key] = r.place(n.GetToken())
 		if !kind.written(n) || yaml.NodeToValue(n, v.Addr().Interface()) != nil {
 			r.faultf(n, key, "%s is not %s", written(n), kind.name)
 		}
@@ -178,7 +182,7 @@ func (r *reader) list(n ast.Node, key string, v reflect.Value) {
 	v.SetZero()
 	for i, n := range a.Values {
 		key := fmt.Sprintf("%s[%d]", key, i)
-		r.places[key] = r.place(first(n))
+		r.origins[key] = r.place(first(n))
 		e := reflect.New(v.Type().Elem()).Elem()
 		r.value(n, key, e)
 		v.Set(reflect.Append(v, e))

@@ -19,12 +19,18 @@ const (
 
 // Service is one that listens on a port.
 type Service struct {
-	Port    uint16         `yaml:"port"`
-	Service string         `yaml:"service"` // ServiceNames
-	Address Prefix         `yaml:"address"` // the zero value: all of the addresses
-	Through string         `yaml:"through"` // Throughs, or empty: what is first of those that the service has
-	Static  string         `yaml:"static"`  // of http: a directory, or empty
-	To      netip.AddrPort `yaml:"to"`      // of proxy: the server
+	Port uint16 `yaml:"port"` // Where it listens.
+	// Echo (RFC 862), discard (RFC 863), daytime (RFC 867), chargen (RFC 864), a web server, or a way to a server of the kernel's.
+	Service string `yaml:"service"`
+	// An address or prefix of those that tcpd answers for; without one, all that no other service has on the same port for itself.
+	Address Prefix `yaml:"address"`
+	// How it has its connections: called by the shard, or with a goroutine and a net.Conn for each. By default the first of those
+	// that the service has.
+	Through string `yaml:"through"`
+	// Of http: the directory whose files are served.
+	Static string `yaml:"static"`
+	// Of proxy: the address and port of the server.
+	To netip.AddrPort `yaml:"to"`
 }
 
 // ServiceNames are the values of Service.Service.
@@ -75,9 +81,14 @@ func (c *Config) ports() (list []uint16) {
 	return slices.Compact(list)
 }
 
+var anyPort = rule{low: uint16(1), high: uint16(65535)}
+
 func (v *faults) services(c *Config) {
 	for i := range c.Services {
 		s, key := &c.Services[i], fmt.Sprintf("services[%d]", i)
+		v.rule(key+".port", anyPort)
+		v.rule(key+".service", rule{names: ServiceNames})
+		v.rule(key+".through", rule{names: Throughs})
 		same := func(o Service) bool { return o.Port == s.Port && o.Address == s.Address }
 		switch {
 		case s.Port == 0:

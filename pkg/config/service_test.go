@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -102,13 +103,13 @@ func TestServiceFaults(t *testing.T) {
 			"f:1:101 services[1].port: port 7 is there twice at 10.7.0.2",
 		},
 	} {
-		c, places, err := Parse("f", []byte("services: ["+text+"]\n"))
+		c, origins, err := Parse("f", []byte("services: ["+text+"]\n"))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 		var got []string
 		for _, f := range c.Validate() {
-			got = append(got, places.Of(f.Key)+" "+f.Error())
+			got = append(got, strings.TrimSuffix(origins.near(f.Key).place(), ": ")+" "+f.Error())
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q:\n  %q, want\n  %q", text, got, want)

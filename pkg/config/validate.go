@@ -25,6 +25,11 @@ var Offloads = []string{"auto", "on", "off"}
 // Validate returns everything that is wrong with c.
 func (c *Config) Validate() []*Fault {
 	var v faults
+	v.config(c)
+	return v.list
+}
+
+func (v *faults) config(c *Config) {
 	v.device(c)
 	v.control(c)
 	v.addresses(c)
@@ -33,21 +38,38 @@ func (c *Config) Validate() []*Fault {
 	v.listeners(c)
 	v.limits(&c.Limits)
 	v.routes(c.Routes)
-	if !slices.Contains(Levels, c.Log.Level) {
-		v.add("log.level", "%q is none of %s", c.Log.Level, strings.Join(Levels, ", "))
-	}
-	return v
+	v.oneOf("log.level", c.Log.Level, Levels)
 }
 
-// Fault is what is wrong with the value of a key.
-type Fault struct{ Key, Text string }
+// faults is what a check finds, and by which rules, if those are asked for.
+type faults struct {
+	list  Faults
+	rules map[string]rule
+}
 
-func (f *Fault) Error() string { return f.Key + ": " + f.Text }
-
-type faults []*Fault
+// rule is what a value must be that one can tell by itself.
+type rule struct {
+	low, high any // numbers of the key's type, or nil
+	zero      bool
+	names     []string
+}
 
 func (v *faults) add(key, format string, args ...any) {
-	*v = append(*v, &Fault{key, fmt.Sprintf(format, args...)})
+	v.list = append(v.list, &Fault{Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+func (v *faults) rule(key string, r rule) {
+	if v.rules != nil {
+		v.rules[key] = r
+	}
+}
+
+// oneOf adds a fault unless s is one of the names.
+func (v *faults) oneOf(key, s string, names []string) {
+	v.rule(key, rule{names: names})
+	if !slices.Contains(names, s) {
+		v.add(key, "%q is none of %s", s, strings.Join(names, ", "))
+	}
 }
 
 func (v *faults) device(c *Config) {
@@ -56,9 +78,7 @@ func (v *faults) device(c *Config) {
 	}
 	within(v, "mtu", c.MTU, 68, 65535)
 	within(v, "queues", c.Queues, 0, 64)
-	if !slices.Contains(Offloads, c.Offload) {
-		v.add("offload", "%q is none of %s", c.Offload, strings.Join(Offloads, ", "))
-	}
+	v.oneOf("offload", c.Offload, Offloads)
 }
 
 func (v *faults) control(c *Config) {
@@ -112,29 +132,17 @@ func (v *faults) tcp(t *TCP) {
 	within(v, "tcp.retries1", t.Retries1, 1, 255)
 	within(v, "tcp.retries2", t.Retries2, 3, 253)
 	within(v, "tcp.user_timeout", t.UserTimeout, 0, 30*day)
-	if t.MSS != 0 {
-		within(v, "tcp.mss", t.MSS, 48, 65495)
-	}
+	withinOr0(v, "tcp.mss", t.MSS, 48, 65495)
 	within(v, "tcp.min_tso_segs", t.MinTSOSegs, 2, 44)
 	within(v, "tcp.ttl", t.TTL, 1, 255)
 	within(v, "tcp.dscp", t.DSCP, 0, 63)
-	if !slices.Contains(MTUProbings, t.MTUProbing) {
-		v.add("tcp.mtu_probing", "%q is none of %s", t.MTUProbing, strings.Join(MTUProbings, ", "))
-	}
+	v.oneOf("tcp.mtu_probing", t.MTUProbing, MTUProbings)
 	within(v, "tcp.send_buffer", t.SendBuffer, 4*KiB, GiB)
 	within(v, "tcp.receive_buffer", t.ReceiveBuffer, 4*KiB, GiB)
-	if t.SendBufferMax != 0 {
-		within(v, "tcp.send_buffer_max", t.SendBufferMax, t.SendBuffer, GiB)
-	}
-	if t.ReceiveBufferMax != 0 {
-		within(v, "tcp.receive_buffer_max", t.ReceiveBufferMax, t.ReceiveBuffer, GiB)
-	}
-	if !slices.Contains(cc.Names(), t.Congestion) {
-		v.add("tcp.congestion", "%q is none of %s", t.Congestion, strings.Join(cc.Names(), ", "))
-	}
-	if !slices.Contains(ECNs, t.ECN) {
-		v.add("tcp.ecn", "%q is none of %s", t.ECN, strings.Join(ECNs, ", "))
-	}
+	withinOr0(v, "tcp.send_buffer_max", t.SendBufferMax, t.SendBuffer, GiB)
+	withinOr0(v, "tcp.receive_buffer_max", t.ReceiveBufferMax, t.ReceiveBuffer, GiB)
+	v.oneOf("tcp.congestion", t.Congestion, cc.Names())
+	v.oneOf("tcp.ecn", t.ECN, ECNs)
 }
 
 // mostRecords is what a shard can number.
@@ -160,9 +168,22 @@ func (v *faults) routes(list []Route) {
 	}
 }
 
+type number interface {
+	int | uint8 | uint16 | Size | time.Duration
+}
+
 // within adds a fault unless low <= n <= high.
-func within[T int | uint8 | uint16 | Size | time.Duration](v *faults, key string, n, low, high T) {
+func within[T number](v *faults, key string, n, low, high T) {
+	v.rule(key, rule{low: low, high: high})
 	if n < low || n > high {
 		v.add(key, "%v is outside %v to %v", n, low, high)
 	}
+}
+
+// withinOr0 is within for what may be 0, too.
+func withinOr0[T number](v *faults, key string, n, low, high T) {
+	if n != 0 {
+		within(v, key, n, low, high)
+	}
+	v.rule(key, rule{low: low, high: high, zero: true})
 }

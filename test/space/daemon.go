@@ -34,11 +34,13 @@ func RunWithDaemon(m *testing.M, tcpd *string) int {
 	return m.Run()
 }
 
+const binaryVar = "TCPD_BIN"
+
 // makeDaemon builds the daemon, for the race detector if the test is, and returns where it lies and what removes it again.
 // TCPD_BIN names one that is built already.
 func makeDaemon() (binary string, remove func(), err error) {
-	if binary = os.Getenv("TCPD_BIN"); binary != "" {
-		return binary, func() {}, nil
+	if binary = os.Getenv(binaryVar); binary != "" {
+		return binary, func() {}, os.Unsetenv(binaryVar) // the daemon would take it for one of its own
 	}
 	dir, err := os.MkdirTemp("", "tcpd-test-")
 	if err != nil {
