@@ -182,6 +182,8 @@ func TestLoadFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		"tcp:\n  msl: 30s\n  mls: 30s\n": "f:3:3: tcp.mls: unknown key",
 		"mtu: 1500\nmtu: 1400\n":         `f:2:1: mapping key "mtu" already defined`,
+		"{\"mut\": 1500}\n":              "f:1:2: mut: unknown key",
+		"mtu: 1500\n\"mtu\": 1400\n":     `f:2:1: mapping key "mtu" already defined`,
 		"mtu: many\n":                    "f:1:6: mtu: many is not a whole number",
 		"mtu: 15.5\n":                    "f:1:6: mtu: 15.5 is not a whole number",
 		"mtu: \"1500\"\n":                `f:1:6: mtu: "1500" is not a whole number`,

@@ -135,6 +135,9 @@ func (r *reader) pairs(n ast.Node, key string, t reflect.Type, f func(name, key 
 	keys := keysOf(t)
 	for it := m.MapRange(); it.Next(); {
 		name := it.Key().String()
+		if s, ok := it.Key().(*ast.StringNode); ok {
+			name = s.Value // without quotes
+		}
 		full := strings.TrimPrefix(key+"."+name, ".")
 		if !slices.Contains(keys, name) {
 			r.faultf(it.Key(), full, "unknown key%s there are %s", meant(name, keys), strings.Join(keys, ", "))

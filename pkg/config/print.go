@@ -36,6 +36,41 @@ func (l Loaded) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object{{"config", plain(reflect.ValueOf(l.Config))}, {"origins", origins}})
 }
 
+// UnmarshalJSON reads what MarshalJSON has written.
+func (l *Loaded) UnmarshalJSON(text []byte) error {
+	var v struct {
+		Config  json.RawMessage `json:"config"`
+		Origins Origins         `json:"origins"`
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		return err
+	}
+	l.Config, l.Origins = Defaults(), v.Origins
+	return l.Config.parse("config", v.Config, Origins{}).err() // JSON is YAML
+}
+
+// Value is what a key has, or an entry of a list, as it stands in a file, and where it comes from.
+type Value struct {
+	Key, Text string
+	Origin    Origin
+}
+
+// Values are all of them, in the order of the file.
+func (l Loaded) Values() (list []Value) {
+	for _, key := range Keys() {
+		v := l.Config.at(key)
+		if v.Kind() != reflect.Slice || v.Len() == 0 || !isSection(v.Type().Elem()) {
+			list = append(list, Value{key, flow(plain(v)), l.Origins.Of(key)})
+			continue
+		}
+		for i := range v.Len() {
+			entry := fmt.Sprintf("%s[%d]", key, i)
+			list = append(list, Value{entry, flow(plainEntry(v.Index(i))), l.Origins.Of(entry)})
+		}
+	}
+	return list
+}
+
 // YAML is a file that says all of the configuration, each value with its origin in a comment.
 func (l Loaded) YAML() []byte {
 	var p printer

@@ -89,6 +89,43 @@ func TestPrintJSON(t *testing.T) {
 	}
 }
 
+// TestPrintJSONIsRead: who asks a daemon has what it has.
+func TestPrintJSONIsRead(t *testing.T) {
+	for _, l := range []Loaded{{Config: Defaults()}, allSources(t)} {
+		text, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Loaded
+		if err := json.Unmarshal(text, &again); err != nil || !reflect.DeepEqual(again.Config, l.Config) || string(again.YAML()) != string(l.YAML()) {
+			t.Errorf("%v\n%s\nis read as\n%s", err, l.YAML(), again.YAML())
+		}
+	}
+	var l Loaded
+	if err := json.Unmarshal([]byte(`{"config": {"mut": 3}}`), &l); err == nil || !strings.Contains(err.Error(), "mut: unknown key") {
+		t.Error(err)
+	}
+}
+
+// TestValues: every key, and the entries of lists of mappings in its place.
+func TestValues(t *testing.T) {
+	got := map[string]string{}
+	l := allSources(t)
+	for _, v := range l.Values() {
+		got[v.Key] = v.Text + " " + string(v.Origin.Source)
+	}
+	for key, want := range map[string]string{
+		"mtu": "1400 file", "addresses": "[10.7.0.2, 10.7.0.16/28] env", "services[0]": "{port: 80, service: http} file", "tcp.sack": "true default", "queues": "5 flag",
+	} {
+		if got[key] != want {
+			t.Errorf("%s is %s, want %s", key, got[key], want)
+		}
+	}
+	if want := len(Keys()) + 2; len(got) != want || got["services"] != "" {
+		t.Errorf("%d values, want %d", len(got), want)
+	}
+}
+
 func TestBrief(t *testing.T) {
 	for text, want := range map[string]string{
 		"0s": "0s", "10s": "10s", "200ms": "200ms", "60s": "1m", "70s": "1m10s", "2h": "2h", "100m": "1h40m", "3610s": "1h0m10s", "10m": "10m", "20h": "20h",
