@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"go.uber.org/zap"
 
 	"github.com/tcpd-project/tcpd/pkg/config"
@@ -38,13 +36,10 @@ func (stopRequest) String() string { return "request to stop" }
 // Signal implements os.Signal.
 func (stopRequest) Signal() {}
 
-// openControl lets the daemon be asked, as c says. A request to stop goes to signals.
-func (h *host) openControl(c *config.Config, level *zap.AtomicLevel, signals chan<- os.Signal) (*controls, error) {
+// openControl lets the daemon be asked, as r's configuration says. A request to stop goes to signals.
+func (h *host) openControl(r *reloader, signals chan<- os.Signal) (*controls, error) {
+	c := &r.loaded.Config
 	complaints, err := zap.NewStdLogAt(h.log, zap.WarnLevel)
-	if err != nil {
-		return nil, err
-	}
-	inForce, err := configJSON(c)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +49,7 @@ func (h *host) openControl(c *config.Config, level *zap.AtomicLevel, signals cha
 		return nil, err
 	} else if l != nil {
 		o.server = control.NewServer(control.Options{
-			Stack: h.Stack, Counters: h.count, Metrics: metrics, Config: inForce, Level: level, Complaints: complaints,
+			Stack: h.Stack, Counters: h.count, Metrics: metrics, Config: r.inForce, Reload: r.reload, Level: r.level, Complaints: complaints,
 			Stop: func() {
 				select {
 				case signals <- stopRequest{}:
@@ -148,13 +143,4 @@ func (o *controls) close() error {
 func (h *host) count() observe.Counters {
 	drops, _ := h.tun.Drops() // 0 where the kernel does not tell
 	return observe.Collect(h.Stack, h.Listeners(), h.tun.Malformed(), drops)
-}
-
-// configJSON is the configuration with the keys of its file.
-func configJSON(c *config.Config) (json.RawMessage, error) {
-	b, err := yaml.MarshalWithOptions(c, yaml.JSON())
-	if err == nil && !json.Valid(b) {
-		err = errors.New("the configuration is not JSON")
-	}
-	return b, err
 }

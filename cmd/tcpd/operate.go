@@ -32,8 +32,35 @@ type operation struct {
 func newOperation(cmd *cobra.Command, short string, run func(*cobra.Command, *operation, *control.Client, []string) error) *operation {
 	o := &operation{}
 	cmd.Flags().StringVar(&o.path, "control", "", "`path` of the daemon's control socket; it is found if only one runs")
-	cmd.Flags().StringVarP(&o.output, "output", short, outputTable, "how to print: table, wide or json")
+	outputFlag(cmd, &o.output, short, outputs)
+	strict(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := newClient(o.path)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return run(cmd, o, c, args)
+	}
+	return o
+}
+
+// outputFlag gives cmd the flag --output, whose values are outputs, the first by default.
+func outputFlag(cmd *cobra.Command, output *string, short string, outputs []string) {
+	last := len(outputs) - 1
+	usage := fmt.Sprintf("how to print: %s or %s", strings.Join(outputs[:last], ", "), outputs[last])
+	cmd.Flags().StringVarP(output, "output", short, outputs[0], usage)
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains(outputs, *output) {
+			return usageError{fmt.Errorf("--output %q is none of %s", *output, strings.Join(outputs, ", "))}
+		}
+		return nil
+	}
+}
+
+// strict makes what is wrong with flags and arguments errors of usage.
+func strict(cmd *cobra.Command) {
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	if args := cmd.Args; args != nil {
 		cmd.Args = func(cmd *cobra.Command, list []string) error {
@@ -43,22 +70,17 @@ func newOperation(cmd *cobra.Command, short string, run func(*cobra.Command, *op
 			return nil
 		}
 	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !slices.Contains(outputs, o.output) {
-			return usageError{fmt.Errorf("--output %q is none of %s", o.output, strings.Join(outputs, ", "))}
+}
+
+// newClient returns one of the daemon whose socket is at path; with "", of the only one that runs.
+func newClient(path string) (*control.Client, error) {
+	if path == "" {
+		var err error
+		if path, err = control.Find(); err != nil {
+			return nil, err
 		}
-		if o.path == "" {
-			path, err := control.Find()
-			if err != nil {
-				return err
-			}
-			o.path = path
-		}
-		c := control.NewClient(o.path)
-		defer c.Close()
-		return run(cmd, o, c, args)
 	}
-	return o
+	return control.NewClient(path), nil
 }
 
 // print writes v as JSON, or text.

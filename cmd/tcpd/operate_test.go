@@ -34,6 +34,9 @@ type operated struct {
 	stop  chan struct{}
 	ctl   *control.Server
 	path  string
+
+	reloaded control.Reloaded // what a reload comes to
+	refusal  error
 }
 
 func newOperated(t *testing.T) *operated {
@@ -41,15 +44,13 @@ func newOperated(t *testing.T) *operated {
 	ours, peers := pipe.New(1, pipe.Options{})
 	o := &operated{t: t, level: zap.NewAtomicLevel(), stop: make(chan struct{}, 1), path: filepath.Join(t.TempDir(), "s")}
 	o.stack, o.peer = startStack(t, ours, "10.7.0.2"), startStack(t, peers, "10.7.0.1")
-	c := config.Defaults()
-	inForce, err := configJSON(&c)
-	if err != nil {
-		t.Fatal(err)
-	}
 	counters := func() observe.Counters { return observe.Collect(o.stack, o.stack.Listeners(), 0, 0) }
 	o.ctl = control.NewServer(control.Options{
 		Stack: o.stack, Counters: counters, Metrics: observe.Metrics(observe.Source{Counters: counters, States: o.stack.States}),
-		Config: inForce, Level: &o.level, Stop: func() { o.stop <- struct{}{} },
+		Config: func() any {
+			return config.Loaded{Config: config.Defaults(), Origins: config.Origins{"mtu": {Source: config.FromFlag, Name: "--mtu"}}}
+		},
+		Reload: func() (control.Reloaded, error) { return o.reloaded, o.refusal }, Level: &o.level, Stop: func() { o.stop <- struct{}{} },
 	})
 	l, err := control.Listen(t.Context(), o.path)
 	if err != nil {
@@ -294,11 +295,15 @@ func TestEveryCommandHasExamples(t *testing.T) {
 	if _, err := output(t, "man", dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, cmd := range newRoot().Commands() {
+	list := newRoot().Commands()
+	for _, cmd := range list {
+		list = append(list, cmd.Commands()...)
+	}
+	for _, cmd := range list {
 		if cmd.Example == "" && cmd.Name() != "version" {
 			t.Errorf("%s has no example", cmd.Name())
 		}
-		page, err := os.ReadFile(filepath.Join(dir, "tcpd-"+cmd.Name()+".1"))
+		page, err := os.ReadFile(filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1"))
 		if err != nil || !strings.Contains(string(page), ".SH SYNOPSIS") {
 			t.Errorf("%s: %v", cmd.Name(), err)
 		}

@@ -28,27 +28,31 @@ func newRun() *cobra.Command {
 			"configuration lists.\n\n" +
 			"What is given here overrides the environment, which overrides the file, which overrides the defaults; no file is needed.\n" +
 			variables + "\n" +
-			"SIGUSR1 logs the counters. SIGTERM, SIGINT and \"tcpd stop\" end the daemon, and the device with it.",
+			"SIGUSR1 logs the counters. SIGHUP and \"tcpd reload\" read the configuration again.\n" +
+			"SIGTERM, SIGINT and \"tcpd stop\" end the daemon, and the device with it.",
 		Example: "  tcpd run\n  curl http://10.7.0.2/",
 		Args:    cobra.NoArgs,
 	}
+	strict(cmd)
 	f := newFlags(cmd.Flags(), &defaults)
 	f.daemonFlags(&defaults)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		l, err := f.sources().Load(defaults)
+		src := f.sources()
+		l, err := src.Load(defaults)
 		if err != nil {
 			return err
 		}
-		return run(&l.Config)
+		return run(src, l)
 	}
 	return cmd
 }
 
 // run serves until a signal or the loss of the device.
-func run(c *config.Config) error {
+func run(src *config.Sources, l config.Loaded) error {
 	limitMemory()
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
+	c := &l.Config
 	level, err := zap.ParseAtomicLevel(c.Log.Level)
 	if err != nil {
 		return err
@@ -62,7 +66,8 @@ func run(c *config.Config) error {
 	if err != nil {
 		return errors.Join(err, h.stop(), h.close())
 	}
-	ctl, err := h.openControl(c, &level, signals)
+	r := &reloader{sources: src, stack: h.Stack, services: s, level: &level, log: log, loaded: l}
+	ctl, err := h.openControl(r, signals)
 	if err != nil {
 		err = errors.Join(err, h.stop())
 		s.close()
@@ -70,8 +75,9 @@ func run(c *config.Config) error {
 	}
 	log.Info("ready", zap.String("device", h.tun.Name()), zap.Stringer("host", c.Host), zap.Strings("addresses", texts(c.Addresses)),
 		zap.Int("mtu", h.tun.Link().MTU), zap.Int("queues", h.Shards()), zap.Bool("offload", h.tun.Offloaded()))
-	err = h.wait(signals)
+	err = h.wait(signals, r)
 	ctl.stopping()
+	r.end()
 	err = errors.Join(err, h.stop())
 	s.close()
 	h.log.Info("counters", h.counters())
@@ -79,17 +85,21 @@ func run(c *config.Config) error {
 }
 
 // wait returns at a signal to end, or with the error that made a shard end.
-func (h *host) wait(signals <-chan os.Signal) error {
+func (h *host) wait(signals <-chan os.Signal, r *reloader) error {
 	for {
 		select {
 		case err := <-h.Failed():
 			return fmt.Errorf("%s: %w", h.tun.Name(), err)
 		case sig := <-signals:
-			if sig != syscall.SIGUSR1 {
+			switch sig {
+			case syscall.SIGUSR1:
+				h.tell("counters", h.counters())
+			case syscall.SIGHUP:
+				_, _ = r.reload() // it tells the log
+			default:
 				h.log.Info("ending", zap.Stringer("signal", sig))
 				return nil
 			}
-			h.tell("counters", h.counters())
 		}
 	}
 }

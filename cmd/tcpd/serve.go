@@ -1,189 +1,272 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log"
 	"net"
 	"net/http"
-	"os"
+	"net/netip"
+	"reflect"
+	"slices"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/tcpd-project/tcpd/pkg/config"
-	"github.com/tcpd-project/tcpd/pkg/service"
 	"github.com/tcpd-project/tcpd/pkg/socket"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
-// services are what runs beside the shards.
+// services are what listens, and what runs beside the shards. They are changed by one goroutine at a time.
 type services struct {
 	stack      *stack.Stack
-	config     *config.Config
 	log        *zap.Logger
 	complaints *log.Logger // of the web servers
-	servers    []accepter
-	roots      []*os.Root
+	at         map[place]*binding
 	running    sync.WaitGroup
+
+	mu      sync.Mutex
+	servers map[*connServer]struct{} // those that listen, or have connections still
 }
 
-// accepter takes connections from listeners until it is closed.
-type accepter interface {
-	Serve(net.Listener) error
-	Close() error
+// place is where a service listens.
+type place struct {
+	prefix netip.Prefix
+	port   uint16
 }
 
-// serve listens as c says.
-func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error) {
+// plan is a service at one of its addresses. Two that are equal need no change.
+type plan struct {
+	index   int // in the configuration
+	service config.Service
+	listen  stack.ListenConfig
+}
+
+func (p *plan) place() place { return place{p.listen.Prefix, p.listen.Port} }
+
+func (p *plan) String() string {
+	return fmt.Sprintf("%s %s:%d", p.service.Service, config.Prefix{Prefix: p.listen.Prefix}, p.listen.Port)
+}
+
+// same reports whether what listens for p may go on for o.
+func (p *plan) same(o *plan) bool {
+	return p.service == o.service && reflect.DeepEqual(p.listen, o.listen)
+}
+
+// binding is a service that listens.
+type binding struct {
+	plan
+	server   *connServer // of its connections; nil: a handler on the shard
+	handler  *stack.Listener
+	accepter *socket.Listener
+}
+
+// retire ends it; its connections live on.
+func (l *binding) retire() {
+	if l.accepter != nil {
+		l.accepter.Retire()
+	} else {
+		l.handler.Close()
+	}
+}
+
+// newServices has nobody listen yet.
+func newServices(s *stack.Stack, log *zap.Logger) (*services, error) {
 	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
 		return nil, err
 	}
-	run := &services{stack: s, config: c, log: log, complaints: complaints}
-	for i := range c.Services {
-		v := &c.Services[i]
-		if err := run.start(v); err != nil {
-			run.close()
-			return nil, fmt.Errorf("services[%d]: %s on port %d: %w", i, v.Service, v.Port, err)
-		}
+	return &services{stack: s, log: log, complaints: complaints, at: map[place]*binding{}, servers: map[*connServer]struct{}{}}, nil
+}
+
+// serve listens as c says.
+func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error) {
+	run, err := newServices(s, log)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := run.change(c); err != nil {
+		run.close()
+		return nil, err
 	}
 	return run, nil
 }
 
-// simple are the services that can be both: a handler on the shard, and a goroutine a connection.
-var simple = map[string]interface {
-	stack.Handler
-	service.ConnService
-}{
-	"echo":    service.Echo{},
-	"discard": service.Discard{},
-	"daytime": service.Daytime{Now: time.Now},
-	"chargen": service.Chargen{},
+// plans are those of a configuration, by place.
+func plans(c *config.Config, t tcp.Settings) map[place]*plan {
+	m := map[place]*plan{}
+	for i, s := range c.Services {
+		s.Address, s.Port, s.Through = config.Prefix{}, 0, config.Handler
+		if c.Services[i].HasGoroutines() {
+			s.Through = config.Conn
+		}
+		for _, a := range c.ListensAt(&c.Services[i]) {
+			p := &plan{i, s, listenConfig(c, a, c.Services[i].Port)}
+			if s.Through == config.Conn {
+				bound(&p.listen, t)
+			}
+			m[p.place()] = p
+		}
+	}
+	return m
 }
 
-// start lets a service listen.
-func (run *services) start(v *config.Service) error {
-	if !v.HasGoroutines() {
-		for _, a := range run.config.ListensAt(v) {
-			if err := listen(run.stack, listenConfig(run.config, a, v.Port), simple[v.Service]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	srv, admit, err := run.server(v)
-	if err != nil {
-		return err
-	}
-	run.servers = append(run.servers, srv)
-	for _, a := range run.config.ListensAt(v) {
-		cfg := listenConfig(run.config, a, v.Port)
-		bound(&cfg, run.stack.Settings())
-		cfg.Admit = admit
-		l, err := socket.ListenWith(run.stack, cfg)
+// changed is what has become of listeners.
+type changed struct{ opened, replaced, closed []string }
+
+// change makes the services those of c. What stays as it is is not touched; open connections live on. If one of them cannot
+// listen, all is as before.
+func (run *services) change(c *config.Config) (done changed, err error) {
+	var opened, replaced []*binding // new ones; then the old ones
+	defer func() {
 		if err != nil {
-			return err
+			run.undo(opened, replaced)
 		}
-		run.running.Go(func() {
-			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-				run.log.Error(v.Service+" has ended", zap.Stringer("address", l.Addr()), zap.Error(err))
+	}()
+	want := plans(c, run.stack.Settings())
+	for _, replace := range []bool{false, true} { // a place that cannot be had is found before anything else has changed
+		for _, p := range inOrder(want) {
+			old := run.at[p.place()]
+			if (old != nil) != replace || replace && old.same(p) {
+				continue
 			}
-		})
+			l, err := run.start(p, replace)
+			if err != nil {
+				return changed{}, fmt.Errorf("services[%d]: %s on port %d: %w", p.index, p.service.Service, p.listen.Port, err)
+			}
+			run.at[p.place()] = l
+			if replace {
+				replaced, done.replaced = append(replaced, old), append(done.replaced, p.String())
+			} else {
+				opened, done.opened = append(opened, l), append(done.opened, p.String())
+			}
+		}
 	}
-	return nil
+	for _, old := range replaced {
+		old.retire()
+	}
+	done.closed = run.closeBut(want)
+	return done, nil
 }
 
-// server makes what serves the connections of v on goroutines, and what decides on them, if anything does.
-func (run *services) server(v *config.Service) (accepter, func(*stack.Request), error) {
-	switch v.Service {
-	case "http":
-		files, err := run.files(v.Static)
-		return service.NewHTTP(files, run.complaints), nil, err
-	case "proxy":
-		p := service.NewProxy(v.To)
-		return service.NewServer(p), p.Admit, nil
+// inOrder are plans in the order of the configuration, and of their addresses.
+func inOrder(m map[place]*plan) (list []*plan) {
+	for _, p := range m {
+		list = append(list, p)
 	}
-	return service.NewServer(simple[v.Service]), nil, nil
+	slices.SortFunc(list, func(a, b *plan) int {
+		return cmp.Or(a.index-b.index, a.listen.Prefix.Compare(b.listen.Prefix))
+	})
+	return list
 }
 
-// files are those of a directory, or nil without one.
-func (run *services) files(dir string) (fs.FS, error) {
-	if dir == "" {
-		return nil, nil
+// closeBut ends what listens where nothing is wanted.
+func (run *services) closeBut(want map[place]*plan) (closed []string) {
+	for at, l := range run.at {
+		if want[at] == nil {
+			l.retire()
+			delete(run.at, at)
+			closed = append(closed, l.String())
+		}
 	}
-	root, err := os.OpenRoot(dir)
+	slices.Sort(closed)
+	return closed
+}
+
+// undo takes back what a change has begun with.
+func (run *services) undo(opened, replaced []*binding) {
+	for _, l := range opened {
+		l.retire()
+		delete(run.at, l.place())
+	}
+	for _, old := range replaced {
+		l, err := run.startOn(old.server, &old.plan, true)
+		if err != nil { // it has listened just so before
+			run.log.Error("a service listens otherwise than it should", zap.Stringer("service", old), zap.Error(err))
+			continue
+		}
+		run.at[old.place()].retire()
+		old.retire()
+		run.at[old.place()] = l
+	}
+}
+
+// start lets a service listen. What serves the connections of another of its places serves those of this one, too.
+func (run *services) start(p *plan, replace bool) (*binding, error) {
+	if p.service.Through == config.Handler {
+		return run.startOn(nil, p, replace)
+	}
+	for _, l := range run.at {
+		if l.service == p.service {
+			return run.startOn(l.server, p, replace)
+		}
+	}
+	srv, err := run.newServer(&p.service)
 	if err != nil {
-		return nil, fmt.Errorf("static: %w", err)
+		return nil, err
 	}
-	run.roots = append(run.roots, root)
-	return root.FS(), nil
+	l, err := run.startOn(srv, p, replace)
+	if err != nil {
+		srv.drop()
+	}
+	return l, err
 }
 
-// listen lets a service listen that takes its connections as they open: if they are counted, they leave the accept
-// queue at once.
-func listen(s *stack.Stack, cfg stack.ListenConfig, h stack.Handler) error {
-	if cfg.Backlog == 0 && cfg.SourceBacklog == 0 {
-		_, err := s.Listen(cfg, h)
-		return err
-	}
-	t := &taker{handler: h}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// startOn is start with what serves the connections, or nil for a handler.
+func (run *services) startOn(srv *connServer, p *plan, replace bool) (*binding, error) {
+	l, cfg := &binding{plan: *p, server: srv}, p.listen
+	cfg.Replace = replace
 	var err error
-	t.listener, err = s.Listen(cfg, t)
-	return err
+	if srv == nil {
+		l.handler, err = listen(run.stack, cfg, simple[p.service.Service])
+		return l, err
+	}
+	cfg.Admit = srv.admit
+	if l.accepter, err = socket.ListenWith(run.stack, cfg); err != nil {
+		return nil, err
+	}
+	run.mu.Lock()
+	srv.listeners++
+	run.servers[srv] = struct{}{}
+	run.mu.Unlock()
+	run.running.Go(func() {
+		if err := srv.Serve(l.accepter); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			run.log.Error(p.service.Service+" has ended", zap.Stringer("address", l.accepter.Addr()), zap.Error(err))
+		}
+		run.leave(srv)
+	})
+	return l, nil
 }
 
-// taker is a handler that takes connections out of the accept queue as they open.
-type taker struct {
-	handler  stack.Handler
-	mu       sync.Mutex // of listener, which the first connection may be faster than
-	listener *stack.Listener
+// leave is for a listener of srv that has ended. After the last one srv stays until its last connection has.
+func (run *services) leave(srv *connServer) {
+	run.mu.Lock()
+	srv.listeners--
+	last := srv.listeners == 0
+	run.mu.Unlock()
+	if !last {
+		return
+	}
+	srv.idle()
+	srv.drop()
+	run.mu.Lock()
+	delete(run.servers, srv)
+	run.mu.Unlock()
 }
 
-// Ready implements stack.Handler.
-func (t *taker) Ready(c stack.Conn, e tcp.Events) {
-	if e&tcp.Opened != 0 {
-		t.mu.Lock()
-		l := t.listener
-		t.mu.Unlock()
-		l.Taken(c.RemoteAddr().Addr())
-	}
-	t.handler.Ready(c, e)
-}
-
-const (
-	// mostServed bounds the connections of a service with goroutines, of which each takes some 20 KiB with its own.
-	mostServed = 16384
-	// longestStall is how long a caller may take nothing of what there is for him, though he answers probes.
-	longestStall = 2 * time.Minute
-)
-
-// bound bounds what callers of a service with goroutines can hold, where the configuration does not say how.
-func bound(cfg *stack.ListenConfig, t tcp.Settings) {
-	if cfg.Connections == 0 {
-		cfg.Connections = mostServed
-	}
-	if cfg.TCP != nil {
-		t = *cfg.TCP
-	}
-	if t.UserTimeout == 0 {
-		t.UserTimeout = longestStall
-	}
-	cfg.TCP = &t
-}
-
-// close ends the services with goroutines. The others end with the stack.
+// close ends the services with goroutines, and their connections. The others end with the stack.
 func (run *services) close() {
-	for _, srv := range run.servers {
+	run.mu.Lock()
+	var list []*connServer
+	for srv := range run.servers {
+		list = append(list, srv)
+	}
+	run.mu.Unlock()
+	for _, srv := range list {
 		_ = srv.Close()
 	}
 	run.running.Wait()
-	for _, root := range run.roots {
-		_ = root.Close()
-	}
 }

@@ -106,6 +106,17 @@ func (c *Client) Counters(ctx context.Context) (v observe.Counters, err error) {
 	return v, err
 }
 
+// Config is the configuration in force.
+func (c *Client) Config(ctx context.Context, v any) error {
+	return c.call(ctx, "GET", "/v1/config", nil, v)
+}
+
+// Reload asks the daemon to read its configuration again.
+func (c *Client) Reload(ctx context.Context) (v Reloaded, err error) {
+	err = c.call(ctx, "POST", "/v1/reload", nil, &v)
+	return v, err
+}
+
 // Level is the least level that is logged.
 func (c *Client) Level(ctx context.Context) (string, error) {
 	var v LogLevel

@@ -35,7 +35,8 @@ type Options struct {
 	Stack      *stack.Stack
 	Counters   func() observe.Counters
 	Metrics    http.Handler
-	Config     json.RawMessage // the configuration in force
+	Config     func() any // the configuration in force, as it is to stand in JSON
+	Reload     func() (Reloaded, error)
 	Level      Level
 	Stop       func() // asks the daemon to end; it may be called more than once, and does not wait
 	Complaints *log.Logger
@@ -80,7 +81,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/listeners", s.listeners)
 	mux.HandleFunc("GET /v1/counters", s.counters)
 	mux.HandleFunc("GET /v1/fsm", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, machine()) })
-	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.opt.Config) })
+	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.opt.Config()) })
+	mux.HandleFunc("POST /v1/reload", s.reload)
 	mux.HandleFunc("GET /v1/log", s.level)
 	mux.HandleFunc("PUT /v1/log", s.setLevel)
 	mux.HandleFunc("POST /v1/stop", s.stop)
@@ -264,6 +266,24 @@ func (s *Server) setLevel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.level(w, r)
+}
+
+// Reloaded is what has come of reading the configuration again.
+type Reloaded struct {
+	Applied  []string `json:"applied"`  // keys whose new values are in force
+	Restart  []string `json:"restart"`  // keys whose new values need a restart
+	Opened   []string `json:"opened"`   // listeners, as SERVICE ADDRESS:PORT
+	Replaced []string `json:"replaced"` // listeners that listen otherwise now, or for another service
+	Closed   []string `json:"closed"`
+}
+
+func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
+	done, err := s.opt.Reload()
+	if err != nil {
+		refuse(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	answer(w, http.StatusOK, done)
 }
 
 // stop begins its answer at once, and ends it when the daemon ends.

@@ -40,8 +40,11 @@ type daemon struct {
 	level   zap.AtomicLevel
 	server  *control.Server
 	stopped chan struct{} // has one for each call of Stop
-	path    string
-	client  *control.Client
+
+	reloaded control.Reloaded // what a reload comes to
+	refusal  error
+	path     string
+	client   *control.Client
 }
 
 var (
@@ -75,8 +78,10 @@ func daemonOn(t testing.TB, a, b *link.Link, clients string) *daemon {
 	d.listen(stack.ListenConfig{Port: echoPort}, service.Echo{})
 	d.listen(stack.ListenConfig{Port: heldPort, Backlog: 16}, holder{})
 	d.server = control.NewServer(control.Options{
-		Stack: d.stack, Counters: source.Counters, Metrics: observe.Metrics(source), Config: json.RawMessage(`{"device":"tcpd0"}`), Level: &d.level,
-		Stop: func() { d.stopped <- struct{}{} },
+		Stack: d.stack, Counters: source.Counters, Metrics: observe.Metrics(source), Level: &d.level,
+		Config: func() any { return map[string]string{"device": "tcpd0"} },
+		Reload: func() (control.Reloaded, error) { return d.reloaded, d.refusal },
+		Stop:   func() { d.stopped <- struct{}{} },
 	})
 	l, err := control.Listen(t.Context(), d.path)
 	if err != nil {
@@ -547,6 +552,19 @@ func TestStreamsEndWithTheDaemon(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := io.Copy(io.Discard, packets); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReload: what has come of it is told, or why nothing has, on all its lines.
+func TestReload(t *testing.T) {
+	d := newDaemon(t, nil)
+	d.reloaded = control.Reloaded{Applied: []string{"services"}, Restart: []string{"mtu"}, Opened: []string{"echo 10.7.0.2:8"}}
+	if got, err := d.client.Reload(t.Context()); err != nil || !reflect.DeepEqual(got, d.reloaded) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	d.refusal = errors.New("f:1:6: mtu: many\nf:2:1: mut: unknown key")
+	if _, err := d.client.Reload(t.Context()); err == nil || err.Error() != d.path+": "+d.refusal.Error() {
 		t.Error(err)
 	}
 }

@@ -64,6 +64,9 @@ func (s *Server) Close() error {
 	return err
 }
 
+// Wait waits until all listeners and connections have been let go. No Serve may begin meanwhile.
+func (s *Server) Wait() { s.running.Wait() }
+
 // begin notes what is to be closed; false when all has been.
 func (s *Server) begin(c io.Closer) bool {
 	s.mu.Lock()

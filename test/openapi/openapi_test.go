@@ -1,5 +1,6 @@
-// Package openapi holds the description of the control socket to the truth: each answer of a server is validated against it,
-// and each path and status that it describes is seen. It is a module of its own, so that tcpd does not depend on what validates.
+// Package openapi holds descriptions to the truth. That of the control socket: each answer of a server is validated against it,
+// and each path and status that it describes is seen. The schema of the configuration: it takes and refuses what the daemon does.
+// It is a module of its own, so that tcpd does not depend on what validates.
 package openapi
 
 import (
@@ -7,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -23,6 +25,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/legacy"
 
+	"github.com/tcpd-project/tcpd/pkg/config"
 	"github.com/tcpd-project/tcpd/pkg/control"
 	"github.com/tcpd-project/tcpd/pkg/link/pipe"
 	"github.com/tcpd-project/tcpd/pkg/observe"
@@ -56,9 +59,11 @@ type api struct {
 	stack  *stack.Stack
 	peer   *stack.Stack
 	stop   chan struct{}
-	server *control.Server
-	client http.Client
-	seen   map[string]bool // METHOD path status
+
+	refusal error // of a reload
+	server  *control.Server
+	client  http.Client
+	seen    map[string]bool // METHOD path status
 }
 
 func newAPI(t *testing.T) *api {
@@ -97,7 +102,11 @@ func (a *api) serve() {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 			_, _ = io.WriteString(w, "up 1\n")
 		}),
-		Config: json.RawMessage(`{"device": "tcpd0"}`), Level: &log, Stop: func() { a.stop <- struct{}{} },
+		Config: func() any { return configuration(a.t) }, Level: &log, Stop: func() { a.stop <- struct{}{} },
+		Reload: func() (control.Reloaded, error) {
+			none := []string{}
+			return control.Reloaded{Applied: []string{"services"}, Restart: []string{"mtu"}, Opened: none, Replaced: none, Closed: none}, a.refusal
+		},
 	})
 	path := filepath.Join(a.t.TempDir(), "s")
 	l, err := control.Listen(a.t.Context(), path)
@@ -116,6 +125,19 @@ func (a *api) serve() {
 			a.t.Error(err)
 		}
 	})
+}
+
+// configuration has values of all sources.
+func configuration(t *testing.T) config.Loaded {
+	t.Helper()
+	s := config.Sources{
+		File: "../../configs/tcpd.yaml", Environ: []string{"TCPD_MTU=1400"}, Flags: []config.Flag{{Name: "--queues", Key: "queues", Value: 2}},
+	}
+	l, err := s.Load(config.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // ask sends a request and validates the answer.
@@ -233,6 +255,7 @@ func TestEveryAnswer(t *testing.T) {
 		{"GET", "/v1/fsm", "", 200},
 		{"GET", "/v1/config", "", 200},
 		{"GET", "/v1/log", "", 200},
+		{"POST", "/v1/reload", "", 200},
 		{"PUT", "/v1/log", `{"level": "debug"}`, 200},
 		{"PUT", "/v1/log", `{"level": "loud"}`, 400},
 		{"GET", "/v1/openapi.yaml", "", 200},
@@ -247,6 +270,8 @@ func TestEveryAnswer(t *testing.T) {
 	a.ask("GET", "/v1/capture?port=7", "", 400)
 	a.stream("/v1/events?local_port=7", 7, a.event)
 	a.stream("/v1/capture?local_port=7", 2, func([]byte) bool { return true }) // pcapng begins with two ends of lines
+	a.refusal = errors.New("tcpd.yaml:1:6: mtu: many is not a whole number")
+	a.ask("POST", "/v1/reload", "", 422)
 	_ = a.stack.Close()
 	for _, path := range []string{"/v1/ended", "/v1/events", "/v1/capture",
 		"/livez", "/readyz", "/metrics", "/v1/counters", "/v1/connections", "/v1/connections/10.7.0.2:1-10.7.0.1:1"} {
