@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/parser"
 )
@@ -116,6 +117,9 @@ func setText(v reflect.Value, text string) (err error) {
 		d, err = time.ParseDuration(text)
 		v.SetInt(int64(d))
 	case v.Kind() == reflect.String:
+		if !utf8.ValidString(text) {
+			return strconv.ErrSyntax
+		}
 		v.SetString(text)
 	case v.Kind() == reflect.Bool:
 		if text != "true" && text != "false" {

@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"os"
+	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -80,6 +82,33 @@ func FuzzValues(f *testing.F) {
 			}
 		} else if c.TCP.MSL != 30*time.Second {
 			t.Errorf("%q is refused, and sets %v", s, c.TCP.MSL)
+		}
+	})
+}
+
+// FuzzVariables: whatever a variable holds, it is refused by its name, or sets a value that is printed so that it is read as the
+// same again, unless the configuration is refused.
+func FuzzVariables(f *testing.F) {
+	for i := range Keys() {
+		for _, text := range []string{"", "7", "[", "{port: 7, service: echo}, {port: 8, service: discard, through: conn}", "10.7.0.2, 10.8.0.0/16", "a, #b", "\"x\ny\"", "1h2m", "64KiB", "true", "{port: 7, tcp: {ecn: off}}", "\xd10", "?"} {
+			f.Add(uint8(i), text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, i uint8, text string) {
+		key := Keys()[int(i)%len(Keys())]
+		if key == "services" && strings.Contains(text, "static") {
+			t.Skip("the disk decides")
+		}
+		l, err := (&Sources{Environ: []string{Variable(key) + "=" + text}}).Load(Defaults())
+		if err != nil {
+			if !strings.Contains(err.Error(), Variable(key)+": ") {
+				t.Fatalf("%s: %v", Variable(key), err)
+			}
+			return
+		}
+		again, _, err := Parse("f", l.YAML())
+		if err != nil || !reflect.DeepEqual(again, l.Config) {
+			t.Fatalf("%s=%q: %v\n%s", Variable(key), text, err, l.YAML())
 		}
 	})
 }

@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
 )
 
 // Loaded is a configuration, and where each of its values comes from.
@@ -241,14 +239,18 @@ func flow(v any) string {
 	return fmt.Sprint(v)
 }
 
+// plainText is what every reader of YAML takes for text without quotes: names and paths, addresses, lengths of time and sizes;
+// reserved is what looks so and is something else, at least to some.
+var (
+	plainText = regexp.MustCompile(`^([A-Za-z_/][A-Za-z0-9_./-]*|\d+(\.\d+){3}(/\d+)?(:\d+)?|(\d+(\.\d+)?(ns|µs|ms|[smh]|[KMG]iB))+)$`)
+	reserved  = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
+)
+
 // flowText is text as YAML reads it again in any place.
 func flowText(s string) string {
-	text, err := yaml.Marshal(s)
-	plain := strings.TrimSuffix(string(text), "\n")
-	if err != nil || plain == s && strings.ContainsAny(s, ",[]{}#") || strings.Contains(plain, "\n") ||
-		slices.ContainsFunc([]rune(s), func(r rune) bool { return r < ' ' }) {
-		quoted, _ := json.Marshal(s) // a string of JSON is one of YAML
-		return string(quoted)
+	if plainText.MatchString(s) && !reserved.MatchString(s) {
+		return s
 	}
-	return plain
+	quoted, _ := json.Marshal(s) // a string of JSON is one of YAML
+	return string(quoted)
 }
