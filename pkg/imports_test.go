@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"pkg/socket":     {"pkg/stack", "pkg/tcp", "pkg/ip", "pkg/mono", "pkg/seq"},
 	"pkg/service":    {"pkg/socket", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip"},
 	"pkg/observe":    {"pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
-	"pkg/control":    {"pkg/observe", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip"},
+	"pkg/control":    {"pkg/observe", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
 	"pkg/config":     {"pkg/ip", "pkg/tcp/cc"}, // for names of addresses and of controllers
 	"pkg/tcptest":    everythingBut("cmd", "pkg/tun", "pkg/config", "pkg/control"),
 	"cmd":            everythingBut(),
