@@ -127,6 +127,7 @@ type Details struct {
 	RTO     time.Duration `json:"rto_ns,omitempty"`
 	Backoff int           `json:"backoff,omitempty"`
 	Retries int           `json:"retries,omitempty"`
+	Timer   tcp.Timer     `json:"timer,omitempty"` // what the next deadline is for
 
 	Congestion    string        `json:"congestion,omitempty"`
 	Cwnd          int           `json:"cwnd,omitempty"`
@@ -189,20 +190,16 @@ func view(s *stack.Sight, details bool) Connection {
 	return c
 }
 
-// longestDelayedACK is the longest that an acknowledgment is delayed (RFC 9293 MUST-40); probes of an idle peer are further apart.
-const longestDelayedACK = 500 * time.Millisecond
-
-// timerName says what the next deadline is for, in the words of ss, as far as the rest of the connection tells it.
+// timerName is what ss calls the next deadline.
 func timerName(s *stack.Sight) string {
-	waits := s.State == fsm.TimeWait || s.State == fsm.FinWait2 && s.Orphan
-	switch {
-	case waits:
+	switch s.Info.Timer {
+	case tcp.TimerTimeWait, tcp.TimerFinWait:
 		return "timewait"
-	case s.Flight > 0:
+	case tcp.TimerRetransmit, tcp.TimerReorder, tcp.TimerTail, tcp.TimerOrphan:
 		return "on"
-	case s.Unsent > 0 && s.SendWindow == 0:
+	case tcp.TimerProbe:
 		return "persist"
-	case s.Unsent == 0 && s.Deadline > longestDelayedACK:
+	case tcp.TimerKeepAlive:
 		return "keepalive"
 	}
 	return "unknown" // a delayed acknowledgment, or pacing

@@ -20,6 +20,7 @@ type Info struct {
 	RTT, RTTVar, MinRTT, RTO mono.Duration
 	Backoff                  int // doublings of the RTO, included in it
 	Retries                  int // time-outs, or probes without an answer, in a row
+	Timer                    Timer
 
 	Congestion            string
 	Cwnd, Ssthresh        int
@@ -79,7 +80,7 @@ func (c *Conn) Info(x *Env, now mono.Time) Info {
 		SendMSS: int(c.snd.mss), ReceiveMSS: int(c.rcv.mss), PathMTU: int(c.snd.mss) + c.optionBytes() + 40,
 		SendScale: c.snd.scale, ReceiveScale: c.rcv.scale,
 		WindowScale: c.is(factScale), Timestamps: c.is(factTimestamps), SACK: c.is(factSACK), ECN: c.is(factECN), AccurateECN: c.is(factAccECN),
-		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min, RTO: c.rto(x), Backoff: int(c.backoff), Retries: int(c.retries),
+		RTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, MinRTT: c.rtt.min, RTO: c.rto(x), Backoff: int(c.backoff), Retries: int(c.retries), Timer: c.next(),
 		Congestion: c.Settings(x).Congestion.Name(), Cwnd: int(c.cw.Cwnd), Ssthresh: int(c.cw.Ssthresh), PacingRate: c.pacingRate(),
 		InRecovery: c.is(factRecovery), InLoss: c.is(factLoss), Reduced: c.is(factReduced), Reordering: c.is(factReordering),
 		Flight: int(c.outstanding()), SendBuffer: int(c.snd.buf), ReceiveBuffer: int(c.rcv.buf), Unread: int(c.unreadText()),

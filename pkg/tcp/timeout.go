@@ -1,6 +1,9 @@
 package tcp
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/mono"
 )
@@ -16,6 +19,62 @@ const (
 	timerWait // TIME-WAIT, FIN-WAIT-2, or the last patience with a connection that nobody waits for
 	numTimers
 )
+
+// Timer is what a connection's next deadline is for.
+type Timer uint8
+
+// The timers.
+const (
+	TimerNone       Timer = iota
+	TimerRetransmit       // the oldest segment is sent again
+	TimerProbe            // the peer's window is closed, or too small for long, and is probed
+	TimerReorder          // what might have come late is taken for lost
+	TimerTail             // the last segments are probed for
+	TimerPace             // text may go out again
+	TimerDelayedACK
+	TimerKeepAlive
+	TimerTimeWait // 2 MSL
+	TimerFinWait  // FIN-WAIT-2 of a connection that nobody holds
+	TimerOrphan   // the last patience with a peer that takes nothing from a connection that nobody holds
+)
+
+var timerNames = [...]string{
+	"", "retransmit", "window_probe", "reorder", "tail_probe", "pace", "delayed_ack", "keep_alive", "time_wait", "fin_wait", "orphan",
+}
+
+// MarshalText implements encoding.TextMarshaler: it is the timer's name.
+func (t Timer) MarshalText() ([]byte, error) { return []byte(timerNames[t]), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *Timer) UnmarshalText(b []byte) error {
+	i := slices.Index(timerNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("tcp: %q is no timer", b)
+	}
+	*t = Timer(i)
+	return nil
+}
+
+// next is the timer that is due first.
+func (c *Conn) next() Timer {
+	first := -1
+	for i, t := range c.timer {
+		if t != 0 && (first < 0 || t < c.timer[first]) {
+			first = i
+		}
+	}
+	switch {
+	case first < 0:
+		return TimerNone
+	case first == timerRetransmit && c.is(factSynAcked) && (c.snd.wnd == 0 || c.snd.una == c.snd.nxt):
+		return TimerProbe
+	case first == timerWait && c.is(factFinAcked|factFinRcvd):
+		return TimerTimeWait
+	case first == timerWait && c.is(factFinAcked):
+		return TimerFinWait
+	}
+	return [numTimers]Timer{TimerRetransmit, TimerReorder, TimerTail, TimerPace, TimerDelayedACK, TimerKeepAlive, TimerOrphan}[first]
+}
 
 // Deadline is when Timeout is next to be called, or mono.Never.
 func (c *Conn) Deadline() mono.Time {
