@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"pkg/service":    {"pkg/socket", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip"},
 	"pkg/observe":    {"pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
 	"pkg/control":    {"pkg/observe", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
+	"pkg/explain":    {"pkg/fsm", "pkg/tcp"},
 	"pkg/config":     {"pkg/ip", "pkg/tcp/cc"}, // for names of addresses and of controllers
 	"pkg/tcptest":    everythingBut("cmd", "pkg/tun", "pkg/config", "pkg/control"),
 	"cmd":            everythingBut(),
@@ -55,7 +56,7 @@ func everythingBut(rooms ...string) []string {
 }
 
 // pure are the packages without a clock, chance, a goroutine, a lock or a log: they are given what they need.
-var pure = []string{"pkg/seq", "pkg/ip", "pkg/fsm", "pkg/tcp", "pkg/tcp/cc"}
+var pure = []string{"pkg/seq", "pkg/ip", "pkg/fsm", "pkg/tcp", "pkg/tcp/cc", "pkg/explain"}
 
 // impure is what a pure package may not import, with all beneath it.
 var impure = []string{
@@ -241,6 +242,9 @@ func TestImportsCanFail(t *testing.T) {
 		{"pkg/control", module + "pkg/config", false},
 		{"pkg/control", "go.uber.org/zap", false},
 		{"pkg/stack", module + "pkg/control", false},
+		{"pkg/explain", module + "pkg/fsm", true},
+		{"pkg/explain", module + "pkg/stack", false},
+		{"pkg/explain", "time", false},
 		{"pkg/new", module + "pkg/ip", false},
 	} {
 		if wrong := checkImport(c.from, c.to); (wrong == "") != c.ok {
