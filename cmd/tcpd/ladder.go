@@ -8,12 +8,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/tcpd-project/tcpd/pkg/control"
+	"github.com/tcpd-project/tcpd/pkg/explain"
 )
 
 // ladder draws events: the peer's line on the left, tcpd's on the right, and time goes down.
 type ladder struct {
 	out        *bufio.Writer
 	paragraphs bool
+	sentences  bool
 	color      bool
 	last       string           // the connection drawn last
 	began      int64            // the first event of all
@@ -54,6 +56,15 @@ func (l *ladder) show(e *control.Event) error {
 	if e.Connection != l.last {
 		l.title(e.Connection)
 	}
+	l.step(e)
+	if l.sentences {
+		l.explain(e)
+	}
+	return l.out.Flush()
+}
+
+// step draws what happens.
+func (l *ladder) step(e *control.Event) {
 	switch e.Kind {
 	case "arrival", "departure":
 		l.segment(e)
@@ -74,7 +85,50 @@ func (l *ladder) show(e *control.Event) error {
 		}
 		l.aside(e, text, "", "")
 	}
-	return l.out.Flush()
+}
+
+// sentence says what an event means.
+func sentence(e *control.Event) string {
+	switch e.Kind {
+	case "arrival", "departure":
+		g := explain.Segment{Flags: e.Segment.Flags, State: e.State, Text: e.Segment.Text, Sent: e.Kind == "departure", Again: e.Again}
+		g.Closed = e.Segment.Window == 0
+		return g.Explain()
+	case "transition":
+		return explain.Transition(e.State, e.Event, e.To)
+	case "incident":
+		return explain.Incident(e.Incident)
+	case "drop":
+		return explain.Drop(e.Reason)
+	}
+	return explain.Call(e.Call)
+}
+
+// textWidth is how long a line of a sentence is at most, in columns.
+const textWidth = 96
+
+// explain writes an event's sentence below it.
+func (l *ladder) explain(e *control.Event) {
+	text := sentence(e)
+	if text == "" {
+		return
+	}
+	dim, plain := "", ""
+	if l.color {
+		dim, plain = "\x1b[2m", "\x1b[0m"
+	}
+	line := ""
+	flush := func() {
+		fmt.Fprintf(l.out, "%13s%s%s%s\n", "", dim, strings.TrimSpace(line), plain)
+		line = ""
+	}
+	for word := range strings.FieldsSeq(text) {
+		if utf8.RuneCountInString(line)+utf8.RuneCountInString(word) > textWidth {
+			flush()
+		}
+		line += word + " "
+	}
+	flush()
 }
 
 // title heads the events of a connection that follow those of another.

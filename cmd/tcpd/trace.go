@@ -16,18 +16,19 @@ import (
 )
 
 func newTrace() *cobra.Command {
-	var once bool
+	var explained, once bool
 	cmd := &cobra.Command{
 		Use:   "trace [FILTER]...",
 		Short: "Draw what happens in the connections of a running daemon, as it does",
 		Long: "Draw what happens in the connections of a running daemon, as it does: the peer on the left, tcpd on the right, an arrow\n" +
 			"for each segment with its flags, sequence numbers counted from the SYN, length and options; state changes where they\n" +
 			"happen, timers, calls of the user, and the reason beside each segment that is not taken. Wide adds the paragraph of the\n" +
-			"RFC to each step. \"-o json\" prints the events of the control socket, one a line.\n\n" +
+			"RFC to each step, --explain a sentence, too. \"-o json\" prints the events of the control socket, one a line.\n\n" +
 			eventFilterHelp,
-		Example: "  tcpd trace\n  tcpd trace -o wide sport = :80\n  tcpd trace --once dst 10.7.0.1 & curl http://10.7.0.2/\n" +
+		Example: "  tcpd trace\n  tcpd trace --explain sport = :80\n  tcpd trace --once dst 10.7.0.1 & curl http://10.7.0.2/\n" +
 			"  tcpd trace -o json 10.7.0.2:80-10.7.0.1:40614 | jq .reason",
 	}
+	cmd.Flags().BoolVar(&explained, "explain", false, "say below each step what it is for")
 	cmd.Flags().BoolVar(&once, "once", false, "end when the first connection that is seen has ended")
 	o := newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
 		filter, err := parseEventFilter(args)
@@ -36,7 +37,7 @@ func newTrace() *cobra.Command {
 		}
 		ctx, done := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer done()
-		show := tracer(ctx, cmd.OutOrStdout(), o, c)
+		show := tracer(ctx, cmd.OutOrStdout(), o, c, explained)
 		if once {
 			show = untilEnd(show)
 		}
@@ -54,11 +55,12 @@ func newTrace() *cobra.Command {
 var errTraced = errors.New("the connection has ended")
 
 // tracer is what a trace does with an event.
-func tracer(ctx context.Context, w io.Writer, o *operation, c *control.Client) func(*control.Event) error {
+func tracer(ctx context.Context, w io.Writer, o *operation, c *control.Client, explained bool) func(*control.Event) error {
 	if o.output == outputJSON {
 		return func(e *control.Event) error { return json.NewEncoder(w).Encode(e) }
 	}
-	l := newLadder(w, o.output == outputWide)
+	l := newLadder(w, o.output == outputWide || explained)
+	l.sentences = explained
 	l.known = func(id string) (ours, theirs uint32, ok bool) {
 		v, err := c.Connection(ctx, id)
 		if err != nil || v.Info == nil {

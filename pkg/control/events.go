@@ -24,6 +24,7 @@ type Event struct {
 	Connection string   `json:"connection,omitempty"` // "": the packet belongs to none
 	Shard      int      `json:"shard"`
 	State      string   `json:"state,omitempty"` // before it
+	Open       string   `json:"open,omitempty"`  // which of the two kinds of SYN-RECEIVED that is: passive or simultaneous
 	To         string   `json:"to,omitempty"`    // after it: transitions and verdicts
 	Event      string   `json:"event,omitempty"` // transitions
 	Cause      string   `json:"cause,omitempty"` // transitions: call, segment, ICMP or timer
@@ -114,7 +115,7 @@ func viewEvent(e *seen, c clock) *Event {
 		v.Connection = ID(e.Flow)
 	}
 	if e.State != 0 {
-		v.State = e.State.String()
+		v.State, v.Open = e.State.String(), opens[e.State]
 	}
 	if e.To != 0 {
 		v.To = e.To.String()

@@ -41,6 +41,7 @@ type Note struct {
 	At       int64  `json:"at"`   // ns since 1970
 	Kind     string `json:"kind"` // transition, incident or drop
 	State    string `json:"state"`
+	Open     string `json:"open,omitempty"` // which of the two kinds of SYN-RECEIVED that is
 	To       string `json:"to,omitempty"`
 	Event    string `json:"event,omitempty"`
 	Cause    string `json:"cause,omitempty"`
@@ -83,7 +84,7 @@ func viewEnding(e *stack.Ending, c clock) Ended {
 func viewNotes(notes []stack.Note, c clock) []Note {
 	list := []Note{}
 	for _, n := range notes {
-		v := Note{At: c.at(n.At), Kind: kindNames[n.Kind], State: n.State.String()}
+		v := Note{At: c.at(n.At), Kind: kindNames[n.Kind], State: n.State.String(), Open: opens[n.State]}
 		switch n.Kind {
 		case stack.Transitions:
 			v.To, v.Event, v.Cause, v.RFC = n.To.String(), n.Event.String(), n.Event.Cause().String(), observe.Paragraph(n.State, n.Event)
