@@ -22,7 +22,7 @@ type flags struct {
 	host                      netip.Prefix
 	addrs                     prefixes
 	mtu, queues               int
-	msl                       time.Duration
+	msl, drainTimeout         time.Duration
 }
 
 // newFlags defines the flags that every command with a stack has; d gives the defaults to show.
@@ -45,6 +45,7 @@ func (f *flags) daemonFlags(d *config.Config) {
 	f.set.StringVar(&f.control, "control", d.Control, "`path` of the control socket; auto is one by the device's name, \"\" none")
 	f.set.StringVar(&f.metrics, "metrics", d.Metrics, "`address:port` on which metrics are served besides")
 	f.set.IntVar(&f.queues, "queues", d.Queues, "`number` of the device's queues; 0 is one for two CPUs, at most 8")
+	f.set.DurationVar(&f.drainTimeout, "drain-timeout", d.DrainTimeout, "how long open connections may go on after a signal to end")
 }
 
 // sources are what the daemon's configuration is made of.
@@ -63,6 +64,7 @@ func (f *flags) given() (list []config.Flag) {
 		{Name: "offload", Key: "offload", Value: f.offload},
 		{Name: "control", Key: "control", Value: f.control},
 		{Name: "metrics", Key: "metrics", Value: f.metrics},
+		{Name: "drain-timeout", Key: "drain_timeout", Value: f.drainTimeout},
 		{Name: "congestion", Key: "tcp.congestion", Value: f.congestion},
 		{Name: "log-level", Key: "log.level", Value: f.logLevel},
 		{Name: "msl", Key: "tcp.msl", Value: f.msl},

@@ -19,7 +19,8 @@ type host struct {
 	log   *zap.Logger
 	drops uint64 // of the device, as of the last look
 
-	listeners []*stack.Listener // while the stack ran
+	listeners []*stack.Listener // while the stack ran and let anybody in
+	draining  bool
 }
 
 // startHost opens the device of c and starts a stack on it, which log and the watches hear of.
@@ -54,8 +55,12 @@ func (h *host) stop() error {
 	return h.Stack.Close()
 }
 
-// listen notes who listens. The web server listens no more once the stack has ended, and is to be counted all the same.
+// listen notes who listens. Nobody does any more while the host drains, and once the stack has ended; he is to be counted all
+// the same.
 func (h *host) listen() {
+	if h.draining {
+		return
+	}
 	select {
 	case <-h.Closed():
 	default:

@@ -94,9 +94,10 @@ func (o *operation) print(w io.Writer, v any, text string) error {
 
 func newStop() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "stop",
-		Short:   "End a running daemon, and wait until it has ended",
-		Long:    "End a running daemon as SIGTERM does, and wait until it has ended: its connections are reset, its device is gone.",
+		Use:   "stop",
+		Short: "End a running daemon, and wait until it has ended",
+		Long: "End a running daemon as SIGTERM does, and wait until it has ended: its connections have come to their end, or are reset\n" +
+			"after its drain_timeout; its device is gone. Stopped a second time it ends at once.",
 		Example: "  tcpd stop\n  tcpd stop --control /run/tcpd/tcpd1.sock",
 		Args:    cobra.NoArgs,
 	}

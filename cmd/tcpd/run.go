@@ -29,7 +29,8 @@ func newRun() *cobra.Command {
 			"What is given here overrides the environment, which overrides the file, which overrides the defaults; no file is needed.\n" +
 			variables + "\n" +
 			"SIGUSR1 logs the counters. SIGHUP and \"tcpd reload\" read the configuration again.\n" +
-			"SIGTERM, SIGINT and \"tcpd stop\" end the daemon, and the device with it.",
+			"SIGTERM, SIGINT and \"tcpd stop\" end the daemon, and the device with it: nobody is let in any more, connections may\n" +
+			"go on for --drain-timeout, and what is left then is reset. A second one does so at once.",
 		Example: "  tcpd run\n  curl http://10.7.0.2/",
 		Args:    cobra.NoArgs,
 	}
@@ -78,6 +79,9 @@ func run(src *config.Sources, l config.Loaded) error {
 	err = h.wait(signals, r)
 	ctl.stopping()
 	r.end()
+	if err == nil {
+		err = h.drain(s, r.loaded.Config.DrainTimeout, signals)
+	}
 	err = errors.Join(err, h.stop())
 	s.close()
 	h.log.Info("counters", h.counters())
@@ -91,13 +95,9 @@ func (h *host) wait(signals <-chan os.Signal, r *reloader) error {
 		case err := <-h.Failed():
 			return fmt.Errorf("%s: %w", h.tun.Name(), err)
 		case sig := <-signals:
-			switch sig {
-			case syscall.SIGUSR1:
-				h.tell("counters", h.counters())
-			case syscall.SIGHUP:
+			if sig == syscall.SIGHUP {
 				_, _ = r.reload() // it tells the log
-			default:
-				h.log.Info("ending", zap.Stringer("signal", sig))
+			} else if h.ends(sig) {
 				return nil
 			}
 		}

@@ -24,6 +24,8 @@ type Config struct {
 	Control string `yaml:"control"`
 	// The address and port on which metrics are served besides: one of the addresses, or of the host's; empty is none.
 	Metrics string `yaml:"metrics"`
+	// How long open connections may go on once the daemon is to end; 0: they are reset at once.
+	DrainTimeout time.Duration `yaml:"drain_timeout"`
 	// What is logged.
 	Log Log `yaml:"log"`
 	// What connections have in common.
@@ -115,13 +117,14 @@ type Limits struct {
 // Defaults is the configuration without a file. configs/tcpd.yaml says the same.
 func Defaults() Config {
 	return Config{
-		Device:    "tcpd0",
-		Host:      netip.MustParsePrefix("10.7.0.1/24"),
-		Addresses: []Prefix{{netip.MustParsePrefix("10.7.0.2/32")}},
-		MTU:       1500,
-		Offload:   "auto",
-		Control:   ControlAuto,
-		Log:       Log{Level: "info"},
+		Device:       "tcpd0",
+		Host:         netip.MustParsePrefix("10.7.0.1/24"),
+		Addresses:    []Prefix{{netip.MustParsePrefix("10.7.0.2/32")}},
+		MTU:          1500,
+		Offload:      "auto",
+		Control:      ControlAuto,
+		DrainTimeout: 5 * time.Second,
+		Log:          Log{Level: "info"},
 		TCP: TCP{
 			MSL: 30 * time.Second, FinTimeout: time.Minute, OrphanTimeout: time.Minute,
 			RTOMin: 200 * time.Millisecond, RTOMax: 2 * time.Minute, DelayedAck: 40 * time.Millisecond,

@@ -38,6 +38,7 @@ func (v *faults) config(c *Config) {
 	v.listeners(c)
 	v.limits(&c.Limits)
 	v.routes(c.Routes)
+	within(v, "drain_timeout", c.DrainTimeout, 0, time.Hour)
 	v.oneOf("log.level", c.Log.Level, Levels)
 }
 

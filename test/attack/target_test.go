@@ -38,7 +38,8 @@ func newTarget(t *testing.T, settings string) *target {
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := s.Launch(exec.Command(tcpd, "run", "-c", file, "--device", device, "--host", hostIP+"/24", "--addr", daemonIP.String(), "--queues", "2"))
+	d := s.Launch(exec.Command(tcpd, "run", "-c", file, "--device", device, "--host", hostIP+"/24", "--addr", daemonIP.String(), "--queues", "2",
+		"--drain-timeout", "0s"))
 	d.Ready()
 	s.Command("ip", "link", "set", device, "txqueuelen", strconv.Itoa(queueLen)) // all that is sent is to arrive
 	x := &target{Daemon: d, t: t, space: s}

@@ -35,11 +35,12 @@ type daemon struct {
 	once  sync.Once
 }
 
-// startDaemon runs the daemon with two queues and a debug log until the test ends, and returns when it is ready.
+// startDaemon runs the daemon with two queues and a debug log until the test ends, and returns when it is ready. Connections
+// that a test leaves open are not waited for.
 func startDaemon(t *testing.T, s *netspace, args ...string) *daemon {
 	t.Helper()
 	d := launch(t, s, append([]string{"run", "--device", device, "--host", hostIP + "/24", "--addr", daemonIP,
-		"--queues", "2", "--log-level", "debug"}, args...)...)
+		"--queues", "2", "--log-level", "debug", "--drain-timeout", "0s"}, args...)...)
 	d.Ready()
 	t.Cleanup(d.stop)
 	return d

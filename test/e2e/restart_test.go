@@ -29,7 +29,7 @@ var ways = []struct {
 // startAgain starts a daemon that may leave its device.
 func startAgain(t *testing.T, s *netspace) *daemon {
 	t.Helper()
-	d := launch(t, s, "run", "--device", device, "--host", hostIP+"/24", "--addr", daemonIP, "--queues", "2", "--log-level", "debug")
+	d := launch(t, s, "run", "--device", device, "--host", hostIP+"/24", "--addr", daemonIP, "--queues", "2", "--log-level", "debug", "--drain-timeout", "0s")
 	d.Ready()
 	return d
 }

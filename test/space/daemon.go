@@ -154,7 +154,7 @@ func (d *Daemon) Stop(device string, sig syscall.Signal) bool {
 	if d.space.HasDevice(device) {
 		t.Errorf("%s is still there after %v", device, sig)
 	}
-	last, err := d.lastCounters()
+	last, err := d.LastCounters()
 	if err != nil {
 		t.Error(err)
 		return false
@@ -163,7 +163,8 @@ func (d *Daemon) Stop(device string, sig syscall.Signal) bool {
 	return true
 }
 
-func (d *Daemon) lastCounters() (*Counters, error) {
+// LastCounters are those that the daemon has logged last.
+func (d *Daemon) LastCounters() (*Counters, error) {
 	for _, l := range slices.Backward(d.Log.All()) {
 		if l.Msg == "counters" && l.Counters != nil {
 			return l.Counters, nil
