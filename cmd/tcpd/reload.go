@@ -58,6 +58,7 @@ func (r *reloader) reload() (control.Reloaded, error) {
 	if r.ended {
 		return control.Reloaded{}, errors.New("the daemon is ending")
 	}
+	defer managerReloading(r.log)()
 	done, err := r.apply()
 	if err != nil {
 		r.log.Error("not reloaded: nothing has changed", zap.Strings("faults", strings.Split(err.Error(), "\n")))

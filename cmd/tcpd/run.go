@@ -76,12 +76,16 @@ func run(src *config.Sources, l config.Loaded) error {
 	}
 	log.Info("ready", zap.String("device", h.tun.Name()), zap.Stringer("host", c.Host), zap.Strings("addresses", texts(c.Addresses)),
 		zap.Int("mtu", h.tun.Link().MTU), zap.Int("queues", h.Shards()), zap.Bool("offload", h.tun.Offloaded()))
+	unwatched := h.managerReady(texts(c.Addresses))
 	err = h.wait(signals, r)
 	ctl.stopping()
 	r.end()
 	if err == nil {
-		err = h.drain(s, r.loaded.Config.DrainTimeout, signals)
+		limit := r.loaded.Config.DrainTimeout
+		h.managerStopping(limit)
+		err = h.drain(s, limit, signals)
 	}
+	unwatched()
 	err = errors.Join(err, h.stop())
 	s.close()
 	h.log.Info("counters", h.counters())
