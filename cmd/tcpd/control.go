@@ -24,6 +24,7 @@ import (
 // controls are the control socket and the address of the metrics, as far as there are any.
 type controls struct {
 	server  *control.Server
+	socket  string // path, or ""
 	metrics *http.Server
 	running sync.WaitGroup
 }
@@ -48,6 +49,7 @@ func (h *host) openControl(r *reloader, signals chan<- os.Signal) (*controls, er
 	if l, err := h.listenControl(c.Control); err != nil {
 		return nil, err
 	} else if l != nil {
+		o.socket = l.Addr().String()
 		o.server = control.NewServer(control.Options{
 			Stack: h.Stack, Counters: h.count, Metrics: metrics, Config: r.inForce, Reload: r.reload, Level: r.level, Complaints: complaints,
 			Stop: func() {

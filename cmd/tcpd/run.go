@@ -74,6 +74,7 @@ func run(src *config.Sources, l config.Loaded) error {
 		s.close()
 		return errors.Join(err, h.close())
 	}
+	h.confine(c, src.File, ctl)
 	log.Info("ready", zap.String("device", h.tun.Name()), zap.Stringer("host", c.Host), zap.Strings("addresses", texts(c.Addresses)),
 		zap.Int("mtu", h.tun.Link().MTU), zap.Int("queues", h.Shards()), zap.Bool("offload", h.tun.Offloaded()))
 	unwatched := h.managerReady(texts(c.Addresses))

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -59,6 +61,9 @@ func (run *services) newWeb(dir string) (*connServer, error) {
 		return countingWeb(service.NewHTTP(nil, run.complaints)), nil
 	}
 	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("static: %w: a daemon that runs can read what it could when it began, and what has the rights for its user", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("static: %w", err)
 	}

@@ -209,6 +209,10 @@ func (t *Tun) Drops() (uint64, error) {
 	return s.TxDropped, nil
 }
 
+// NeedsAdmin reports whether CAP_NET_ADMIN may be needed after Open: to add routes again that the kernel forgets when the device
+// is set down, and to take back what was added to a device that stays.
+func (t *Tun) NeedsAdmin() bool { return t.unwatch != nil || len(t.undo) > 0 }
+
 // Close detaches every queue. The device goes with its address and routes, unless it is persistent; then what Open
 // added to it is taken back.
 func (t *Tun) Close() error {

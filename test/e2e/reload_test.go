@@ -102,7 +102,7 @@ func TestReload(t *testing.T) {
 	}
 	d.echoes(d.dial(1007))
 	d.refuses(7)
-	if out := d.space.Command(tcpd, "config", "print", "--live", "-o", "table"); !strings.Contains(out, "services[1] {port: 1007, service: echo}") || strings.Contains(out, "1400") {
+	if out := d.space.Command(tcpd, "config", "print", "--live", "-o", "table"); !strings.Contains(strings.Join(strings.Fields(out), " "), "services[1] {port: 1007, service: echo}") || strings.Contains(out, "1400") {
 		t.Error(out)
 	}
 
