@@ -1,4 +1,5 @@
-// Package container builds the image and talks to a daemon in a container as a stranger on another host would.
+// Package container builds the image and talks to a daemon in a container, as a stranger on another host would and as a container
+// beside it does.
 package container
 
 import (
@@ -23,12 +24,12 @@ const (
 
 	image = "localhost/tcpd-under-test"
 	base  = "localhost/tcpd-base"
+	curl  = "localhost/tcpd-curl"
 	// inside is where the build sees the toolchain and the caches of this host.
 	inside = "/opt/host"
 )
 
-// TestImage builds the Dockerfile without a network, runs the image with --privileged and nothing else, and curls
-// it across a router, from another network namespace.
+// TestImage builds the Dockerfile without a network, and runs the image in both ways that the README has.
 func TestImage(t *testing.T) {
 	space.Need(t, "podman", "runc", "ip", "curl", "go")
 	if testing.Short() {
@@ -37,8 +38,14 @@ func TestImage(t *testing.T) {
 	p := newPodman(t)
 	p.importBase()
 	p.build()
+	t.Run("across a router", func(t *testing.T) { acrossRouter(t, p.in(t)) })
+	t.Run("compose.yaml", func(t *testing.T) { composed(t, p.in(t)) })
+}
+
+// acrossRouter runs the image with --privileged and nothing else, and curls it from another network namespace.
+func acrossRouter(t *testing.T, p *podman) {
 	client, host := newNetwork(t)
-	log := p.start(host)
+	log := p.start(t, "tcpd", "--privileged", "--network", "ns:/run/netns/"+host, image)
 	log.await(t, `"ready"`)
 	out := command(t, patience, "ip", "netns", "exec", client, "curl", "-sS", "--max-time", "10", "http://10.7.0.2/hello")
 	if out != "hello\n" {
@@ -75,6 +82,9 @@ type podman struct {
 
 func newPodman(t *testing.T) *podman { return &podman{t: t, dir: t.TempDir()} }
 
+// in is the same for a part of the test.
+func (p *podman) in(t *testing.T) *podman { return &podman{t: t, dir: p.dir} }
+
 func (p *podman) args(args ...string) []string {
 	return append([]string{"--root", filepath.Join(p.dir, "root"), "--runroot", filepath.Join(p.dir, "run"),
 		"--tmpdir", filepath.Join(p.dir, "tmp"), "--storage-driver", "vfs", "--runtime", "runc",
@@ -89,35 +99,44 @@ func (p *podman) run(limit time.Duration, args ...string) string {
 // importBase makes an image that can run a shell and the Go toolchain, which is mounted when it is used.
 func (p *podman) importBase() {
 	p.t.Helper()
-	rootfs := filepath.Join(p.dir, "base.tar")
+	p.importProgram("/bin/sh", base, "ENV PATH="+inside+"/go/bin:/bin", "ENV GOCACHE="+inside+"/cache")
+}
+
+// importProgram makes an image of one of this host's programs.
+func (p *podman) importProgram(program, name string, changes ...string) {
+	p.t.Helper()
+	rootfs := filepath.Join(p.dir, "rootfs.tar")
 	file, err := os.Create(rootfs)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	err = writeRootFS(file)
+	err = writeRootFS(file, program)
 	if err := file.Close(); err != nil {
 		p.t.Fatal(err)
 	}
 	if err != nil {
-		p.t.Fatalf("base image: %v", err)
+		p.t.Fatalf("image of %s: %v", program, err)
 	}
-	p.run(patience, "import", "--change", "ENV PATH="+inside+"/go/bin:/bin", "--change", "ENV GOCACHE="+inside+"/cache",
-		rootfs, base)
+	args := []string{"import"}
+	for _, c := range changes {
+		args = append(args, "--change", c)
+	}
+	p.run(patience, append(args, rootfs, name)...)
 }
 
-// writeRootFS writes /bin/sh with the libraries that it needs, and the places that every program expects.
-func writeRootFS(w io.Writer) error {
+// writeRootFS writes a program with the libraries that it needs, and the places that every program expects.
+func writeRootFS(w io.Writer, program string) error {
 	out := tar.NewWriter(w)
 	for _, dir := range []string{"bin/", "tmp/", "root/", "etc/", "proc/", "sys/", "dev/"} {
 		if err := out.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755}); err != nil {
 			return err
 		}
 	}
-	libraries, err := exec.Command("ldd", "/bin/sh").Output()
+	libraries, err := exec.Command("ldd", program).Output()
 	if err != nil {
-		return fmt.Errorf("ldd /bin/sh: %w", err)
+		return fmt.Errorf("ldd %s: %w", program, err)
 	}
-	for _, file := range append(regexp.MustCompile(`/\S+`).FindAllString(string(libraries), -1), "/bin/sh") {
+	for _, file := range append(regexp.MustCompile(`/\S+`).FindAllString(string(libraries), -1), program) {
 		if err := addFile(out, file); err != nil {
 			return err
 		}
@@ -180,23 +199,22 @@ func newNetwork(t *testing.T) (client, host string) {
 	return client, host
 }
 
-// start runs the image in the network namespace and returns its log. Podman would raise two limits, which not every
-// host allows.
-func (p *podman) start(ns string) *log {
-	p.t.Helper()
+// start runs a container of that name and returns its log. Podman would raise two limits, which not every host allows.
+func (p *podman) start(t *testing.T, name string, args ...string) *log {
+	t.Helper()
 	l := &log{more: make(chan struct{}, 1), ended: make(chan struct{})}
-	cmd := exec.Command("podman", p.args("run", "--rm", "--name", "tcpd", "--privileged", "--network", "ns:/run/netns/"+ns,
-		"--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096", image)...)
+	cmd := exec.Command("podman", append(p.args("run", "--rm", "--name", name, "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"),
+		args...)...)
 	cmd.Stdout, cmd.Stderr = l, l
 	if err := cmd.Start(); err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	go func() {
-		cmd.Wait()
+		l.err = cmd.Wait()
 		close(l.ended)
 	}()
-	p.t.Cleanup(func() {
-		exec.Command("podman", p.args("rm", "--force", "--time", "0", "--ignore", "tcpd")...).Run()
+	t.Cleanup(func() {
+		exec.Command("podman", p.args("rm", "--force", "--time", "0", "--ignore", name)...).Run()
 		<-l.ended
 	})
 	return l

@@ -14,6 +14,7 @@ type log struct {
 	buf   bytes.Buffer
 	more  chan struct{} // holds one token when there is more to read
 	ended chan struct{}
+	err   error // how it has ended
 }
 
 func (l *log) Write(p []byte) (int, error) {
