@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
@@ -33,7 +34,7 @@ func (h *host) confine(c *config.Config, file string, ctl *controls) {
 		h.log.Warn("not all that is needed no more could be given up", zap.Error(err))
 	}
 	abi, _ := landlocksys.LandlockGetABIVersion() // 0 where there is none
-	h.log.Info("confined", zap.Stringer("capabilities", left), zap.Int("landlock", abi), zap.Strings("reads", files.read))
+	h.log.Info("confined", zap.Strings("capabilities", left), zap.Int("landlock", abi), zap.Strings("reads", files.read))
 }
 
 // prepare has the runtime read what it reads once, when it is first wanted: the time zone, and which names of files are of which
@@ -44,7 +45,7 @@ func prepare() {
 }
 
 // dropCapabilities leaves the process with what it has of keep, on all of its threads, and with no way to more.
-func dropCapabilities(keep ...cap.Value) (left *cap.Set, err error) {
+func dropCapabilities(keep ...cap.Value) (left []string, err error) {
 	var errs []error
 	note := func(what string, err error) {
 		if err != nil {
@@ -58,25 +59,23 @@ func dropCapabilities(keep ...cap.Value) (left *cap.Set, err error) {
 	if on, err := has.GetFlag(cap.Effective, cap.SETPCAP); err == nil && on { // else no program that we become gets any
 		note("bounding set", dropBound(keep))
 	}
-	left = cap.NewSet()
+	want := cap.NewSet()
+	left = []string{}
 	for _, v := range keep {
 		if on, err := has.GetFlag(cap.Permitted, v); err == nil && on {
-			note(v.String(), left.SetFlag(cap.Permitted, true, v))
-			note(v.String(), left.SetFlag(cap.Effective, true, v))
+			note(v.String(), want.SetFlag(cap.Permitted, true, v))
+			note(v.String(), want.SetFlag(cap.Effective, true, v))
+			left = append(left, v.String())
 		}
 	}
-	note("capabilities", left.SetProc())
-	return cap.GetProc(), errors.Join(errs...)
+	note("capabilities", want.SetProc())
+	return left, errors.Join(errs...)
 }
 
 func dropBound(keep []cap.Value) error {
 	var drop []cap.Value
 	for v := range cap.MaxBits() {
-		kept := false
-		for _, k := range keep {
-			kept = kept || k == v
-		}
-		if !kept {
+		if !slices.Contains(keep, v) {
 			drop = append(drop, v)
 		}
 	}
