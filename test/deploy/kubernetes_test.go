@@ -70,6 +70,9 @@ func expectDaemon(t *testing.T, p *core.PodSpec, c *core.Container) {
 	if sources["/run/tcpd"].EmptyDir == nil {
 		t.Error("no place for the control socket")
 	}
+	if p.EnableServiceLinks == nil || *p.EnableServiceLinks {
+		t.Error("services bring variables that the daemon takes for settings")
+	}
 	if grace := time.Duration(*p.TerminationGracePeriodSeconds) * time.Second; grace <= config.Defaults().DrainTimeout {
 		t.Errorf("it is killed after %v", grace)
 	}
