@@ -95,7 +95,7 @@ func sentence(e *control.Event) string {
 		g.Closed = e.Segment.Window == 0
 		return g.Explain()
 	case "transition":
-		return explain.Transition(e.State, e.Event, e.To)
+		return explain.Transition(e.State, e.Open, e.Event, e.To)
 	case "incident":
 		return explain.Incident(e.Incident)
 	case "drop":
@@ -117,18 +117,9 @@ func (l *ladder) explain(e *control.Event) {
 	if l.color {
 		dim, plain = "\x1b[2m", "\x1b[0m"
 	}
-	line := ""
-	flush := func() {
-		fmt.Fprintf(l.out, "%13s%s%s%s\n", "", dim, strings.TrimSpace(line), plain)
-		line = ""
+	for _, line := range wrap(text, textWidth) {
+		fmt.Fprintf(l.out, "%13s%s%s%s\n", "", dim, line, plain)
 	}
-	for word := range strings.FieldsSeq(text) {
-		if utf8.RuneCountInString(line)+utf8.RuneCountInString(word) > textWidth {
-			flush()
-		}
-		line += word + " "
-	}
-	flush()
 }
 
 // title heads the events of a connection that follow those of another.

@@ -26,6 +26,7 @@ type Connection struct {
 type Note struct {
 	At              mono.Duration // since whatever the caller counts from
 	From, Event, To string        // a transition, if Event is set
+	Open            string        // which kind of SYN-RECEIVED From is, as for Transition
 	Incident        string
 	Drop            string
 	Flags           string // of the segment that was not taken
@@ -73,7 +74,7 @@ func (n *Note) line() Line {
 	switch {
 	case n.Event != "":
 		l.What = n.From + " " + n.Event + " " + n.To
-		l.Text, l.RFC = Transition(n.From, n.Event, n.To), paragraph(n.From, n.Event)
+		l.Text, l.RFC = Transition(n.From, n.Open, n.Event, n.To), paragraph(n.From, n.Event)
 	case n.Incident != "":
 		l.What, l.Text, l.RFC = n.Incident, Incident(n.Incident), incidentParagraph(n.Incident)
 	default:

@@ -85,11 +85,11 @@ func TestHappened(t *testing.T) {
 	}}
 	a := c.Explain()
 	want := []Line{
-		{What: "SYN-SENT RcvSYNACK ESTABLISHED", Text: Transition("SYN-SENT", "RcvSYNACK", "ESTABLISHED"), Times: 1, RFC: "RFC 9293 3.10.7.3 fourth"},
+		{What: "SYN-SENT RcvSYNACK ESTABLISHED", Text: Transition("SYN-SENT", "", "RcvSYNACK", "ESTABLISHED"), Times: 1, RFC: "RFC 9293 3.10.7.3 fourth"},
 		{At: 1, What: "timeout", Text: Incident("timeout"), Times: 2, RFC: "RFC 6298 (5.4)"},
 		{At: 3, What: "recovery", Text: Incident("recovery"), Times: 1, RFC: "RFC 5681 3.2"},
 		{At: 4, What: "tcp_sequence ACK 9", Text: Drop("tcp_sequence"), Times: 1},
-		{At: 5, What: "ESTABLISHED BadAck ESTABLISHED", Text: Transition("ESTABLISHED", "BadAck", "ESTABLISHED"), Times: 1, RFC: "RFC 5961 5"},
+		{At: 5, What: "ESTABLISHED BadAck ESTABLISHED", Text: Transition("ESTABLISHED", "", "BadAck", "ESTABLISHED"), Times: 1, RFC: "RFC 5961 5"},
 	}
 	if !slices.Equal(a.Happened, want) || a.Missing != 3 {
 		t.Errorf("%+v, %d missing", a.Happened, a.Missing)

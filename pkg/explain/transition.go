@@ -4,10 +4,14 @@ import "github.com/tcpd-project/tcpd/pkg/fsm"
 
 // Transition says what it means that an event has moved the machine from one state to another, or has found it there: a
 // sentence or two for each cell in which something happens, "" for what is impossible. Both kinds of SYN-RECEIVED have the
-// one name: where what happens is not the same in both, and the names do not tell, it says both.
-func Transition(from, event, to string) string {
+// one name: open says which, "passive" or "simultaneous"; if it is "", and what happens is not the same in both, it says both.
+func Transition(from, open, event, to string) string {
 	passive, active := cell(fsm.SynRcvd, from, event, to), cell(fsm.SynRcvdOpen, from, event, to)
 	switch {
+	case open == "passive":
+		return passive
+	case open == "simultaneous":
+		return active
 	case passive == active && passive != "", passive != "" && active == "":
 		return passive
 	case active != "" && passive == "":

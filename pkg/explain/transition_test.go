@@ -23,7 +23,7 @@ func TestEveryCellHasItsSentence(t *testing.T) {
 		if ok != (text != "") {
 			t.Errorf("%v x %v: the machine has a cell: %v; it has a sentence: %q", s, e, ok, text)
 		}
-		if got := Transition(s.String(), e.String(), to.Next.String()); ok && !strings.Contains(got, text) {
+		if got := Transition(s.String(), "", e.String(), to.Next.String()); ok && !strings.Contains(got, text) {
 			t.Errorf("%v x %v -> %v: %q, not %q", s, e, to.Next, got, text)
 		}
 		checkSentence(t, text)
@@ -62,10 +62,18 @@ func TestTransitionOfBothKindsOfSYNReceived(t *testing.T) {
 		{"BadSYN", "SYN-RECEIVED", "challenge ACK", "After a"},
 		{"RcvOldSYN", "SYN-RECEIVED", "whole", "After a"},
 	} {
-		got := Transition("SYN-RECEIVED", c.event, c.to)
+		got := Transition("SYN-RECEIVED", "", c.event, c.to)
 		if !strings.Contains(got, c.has) || strings.Contains(got, c.hasNot) {
 			t.Errorf("%s -> %s: %q", c.event, c.to, got)
 		}
+	}
+}
+
+func TestTransitionOfOneKindOfSYNReceived(t *testing.T) {
+	passive, both := Transition("SYN-RECEIVED", "passive", "GaveUp", "CLOSED"), Transition("SYN-RECEIVED", "", "GaveUp", "CLOSED")
+	simultaneous := Transition("SYN-RECEIVED", "simultaneous", "GaveUp", "CLOSED")
+	if passive == "" || simultaneous == "" || passive == simultaneous || !strings.Contains(both, passive) || !strings.Contains(both, simultaneous) {
+		t.Errorf("%q, %q, %q", passive, simultaneous, both)
 	}
 }
 
@@ -73,7 +81,7 @@ func TestNoSentenceForTheImpossible(t *testing.T) {
 	for _, c := range [][3]string{
 		{"LISTEN", "TwoMSL", "CLOSED"}, {"ESTABLISHED", "RcvFIN", "TIME-WAIT"}, {"ESTAB", "RcvFIN", "CLOSE-WAIT"}, {"ESTABLISHED", "", "ESTABLISHED"},
 	} {
-		if got := Transition(c[0], c[1], c[2]); got != "" {
+		if got := Transition(c[0], "", c[1], c[2]); got != "" {
 			t.Errorf("%v: %q", c, got)
 		}
 	}
