@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/mono"
@@ -50,14 +51,14 @@ func (c *Connection) waits() []Wait {
 var (
 	closedToUs = rule{(*Connection).shutOut, PeersUser, func(c *Connection) string {
 		return fmt.Sprintf("The peer's window is closed: %s until its user reads. We ask from time to time%s; as long as the peer answers, the connection stays open.",
-			wait(c.pending()), c.in())
+			wait(c.pending()), c.due("persist"))
 	}, "RFC 9293 3.8.6.1"}
 	unacknowledged = rule{func(c *Connection) bool { return c.Info.Flight > 0 && !c.shutOut() }, Peer, func(c *Connection) string {
 		return fmt.Sprintf("The peer has to acknowledge: %s in flight%s.%s", bytes(c.Info.Flight), c.behind(), c.again("what is in flight"))
 	}, "RFC 9293 3.8.1"}
 	heldBack = rule{func(c *Connection) bool { return c.Info.Flight == 0 && c.Info.Unsent > 0 && !c.shutOut() }, Timer, func(c *Connection) string {
 		return fmt.Sprintf("We hold %s back, though nothing is in flight: it would make small segments, or it is sent at a pace. It goes when a timer says so%s.",
-			bytes(c.Info.Unsent), c.in())
+			bytes(c.Info.Unsent), c.due("persist", "unknown"))
 	}, "RFC 9293 3.8.6.2.1"}
 )
 
@@ -101,13 +102,13 @@ var rules = map[string][]rule{
 	fsm.LastAck.String():     {closedToUs, ourFIN},
 	fsm.TimeWait.String(): {{nil, Nobody, func(c *Connection) string {
 		return fmt.Sprintf("Nobody: 2 MSL have to pass%s. Should the peer's FIN come again, our last ACK was lost and is repeated; and old segments die meanwhile, "+
-			"before the same ports are used again. tcp_fin_timeout has no part in it.", c.in())
+			"before the same ports are used again. tcp_fin_timeout has no part in it.", c.due("timewait"))
 	}, "RFC 9293 3.6.1 MUST-13"}},
 }
 
 var (
 	finTimeout = rule{(*Connection).patienceRuns, Timer, func(c *Connection) string {
-		return fmt.Sprintf("The peer's user has to close, or fin_timeout (tcp_fin_timeout in Linux) ends it%s: our user has let go, so nobody here would read what still comes.", c.in())
+		return fmt.Sprintf("The peer's user has to close, or fin_timeout (tcp_fin_timeout in Linux) ends it%s: our user has let go, so nobody here would read what still comes.", c.due("timewait"))
 	}, "RFC 9293 3.6.1"}
 	peerCloses = rule{func(c *Connection) bool { return !c.patienceRuns() }, PeersUser, func(c *Connection) string {
 		return "The peer's user has to close: our half of the stream has ended and is acknowledged, the other goes on for as long as he likes."
@@ -124,7 +125,7 @@ func always(owes Party, text, rfc string) rule {
 
 func idle(c *Connection) string {
 	if c.Timer == "keepalive" {
-		return fmt.Sprintf("Nothing is due: all that was sent is acknowledged, and all that came is read. Keep-alive asks whether the peer is still there%s.", c.in())
+		return fmt.Sprintf("Nothing is due: all that was sent is acknowledged, and all that came is read. Keep-alive asks whether the peer is still there%s.", c.due("keepalive"))
 	}
 	return "Nothing is due: all that was sent is acknowledged, and all that came is read. It may stay so for as long as both users like; TCP sends nothing meanwhile."
 }
@@ -155,15 +156,15 @@ func (c *Connection) again(what string) string {
 	case r == 0:
 		return ""
 	case r == 1:
-		return fmt.Sprintf(" It has been silent for one time-out; %s is sent again%s.", what, c.in())
+		return fmt.Sprintf(" It has been silent for one time-out; %s is sent again%s.", what, c.due("on"))
 	default:
-		return fmt.Sprintf(" It has been silent for %d time-outs, each twice as long as the one before; %s is sent again%s.", r, what, c.in())
+		return fmt.Sprintf(" It has been silent for %d time-outs, each twice as long as the one before; %s is sent again%s.", r, what, c.due("on"))
 	}
 }
 
-// in is when the timer is due, if one runs.
-func (c *Connection) in() string {
-	if c.Timer == "" {
+// due is when the next deadline is, if it is for one of these.
+func (c *Connection) due(timers ...string) string {
+	if !slices.Contains(timers, c.Timer) {
 		return ""
 	}
 	return fmt.Sprintf(", in %v", c.Left.Round(mono.Millisecond))
