@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"pkg/observe":    {"pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
 	"pkg/control":    {"pkg/observe", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
 	"pkg/explain":    {"pkg/fsm", "pkg/tcp", "pkg/mono"},
+	"pkg/infer":      {"pkg/fsm", "pkg/seq", "pkg/tcp"},
 	"pkg/config":     {"pkg/ip", "pkg/tcp/cc"}, // for names of addresses and of controllers
 	"pkg/tcptest":    everythingBut("cmd", "pkg/tun", "pkg/config", "pkg/control"),
 	"cmd":            everythingBut(),

@@ -18,12 +18,14 @@ import (
 
 func newExplain() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "explain CONNECTION",
+		Use:   "explain CONNECTION|FILE",
 		Short: "Say what happened to a connection, what it waits for, who owes the next move, and what limits its speed",
 		Long: "Say what happened to a connection of a running daemon, what it waits for, who owes the next move, and what limited its\n" +
 			"speed. CONNECTION is LOCAL-REMOTE, as \"tcpd ss --output json\" has it, or as much of it as names one alone: the peer's\n" +
-			"port, for instance. Connections that have ended are remembered for a while.",
-		Example: "  tcpd explain 10.7.0.2:80-10.7.0.1:40614\n  tcpd explain :40614\n  tcpd explain -o json :40614 | jq .waits",
+			"port, for instance. Connections that have ended are remembered for a while.\n\n" +
+			"FILE is a capture, pcapng or pcap, and needs no daemon: what happened in its connections is inferred from the segments, and\n" +
+			"drawn as tcpd trace --explain draws it.",
+		Example: "  tcpd explain 10.7.0.2:80-10.7.0.1:40614\n  tcpd explain :40614\n  tcpd explain -o json :40614 | jq .waits\n  tcpd explain trouble.pcapng",
 		Args:    cobra.ExactArgs(1),
 	}
 	o := newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
@@ -38,6 +40,13 @@ func newExplain() *cobra.Command {
 		return s.write(cmd.OutOrStdout(), o.output == outputWide)
 	})
 	cmd.ValidArgsFunction = completeConnections(o)
+	ask := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if captureNamed(args[0]) {
+			return explainCapture(cmd.OutOrStdout(), args[0], o.output == outputJSON)
+		}
+		return ask(cmd, args)
+	}
 	return cmd
 }
 
@@ -74,7 +83,7 @@ func findStory(ctx context.Context, c *control.Client, name string) (*story, err
 		}
 		return liveStory(&v), nil
 	case len(ids) > 1:
-		return nil, usageError{fmt.Errorf("%q names %d connections: %s, ...", name, len(ids), strings.Join(ids[:min(3, len(ids))], ", "))}
+		return nil, usageError{fmt.Errorf("%q names %d connections, such as %s", name, len(ids), strings.Join(ids[:min(3, len(ids))], ", "))}
 	}
 	ended, err := c.Ended(ctx)
 	if err != nil {

@@ -50,17 +50,22 @@ func (l *ladder) show(e *control.Event) error {
 	if e.Lost > 0 {
 		fmt.Fprintf(l.out, "%d events are missing here: they came faster than they could be read\n", e.Lost)
 	}
+	l.head(e)
+	l.step(e)
+	if l.sentences {
+		l.explain(e)
+	}
+	return l.out.Flush()
+}
+
+// head begins the time with the first event, and heads those of another connection than before.
+func (l *ladder) head(e *control.Event) {
 	if l.began == 0 {
 		l.began = e.At
 	}
 	if e.Connection != l.last {
 		l.title(e.Connection)
 	}
-	l.step(e)
-	if l.sentences {
-		l.explain(e)
-	}
-	return l.out.Flush()
 }
 
 // step draws what happens.

@@ -131,19 +131,19 @@ func viewEvent(e *seen, c clock) *Event {
 		v.Call, v.Bytes = e.Call.String(), e.Bytes
 	}
 	if e.Segment != nil {
-		v.Segment = viewSegment(e)
+		v.Segment = SegmentOf(e.Segment, e.Text, e.GSOSize)
 	}
 	return v
 }
 
-func viewSegment(e *seen) *Segment {
-	g := e.Segment
+// SegmentOf shows a segment with so many bytes of text, or a superframe of segments with size bytes each; 0: it is none.
+func SegmentOf(g *tcp.Segment, text, size int) *Segment {
 	v := &Segment{
-		Flags: g.Flags.String(), Seq: uint32(g.Seq), Ack: uint32(g.Ack), Window: int(g.Window), Text: e.Text, Urgent: int(g.Urgent),
+		Flags: g.Flags.String(), Seq: uint32(g.Seq), Ack: uint32(g.Ack), Window: int(g.Window), Text: text, Urgent: int(g.Urgent),
 		SACKOK: g.Options.Has&tcp.HasSACKPermitted != 0,
 	}
-	if e.GSOSize != 0 {
-		v.Segments = (e.Text + e.GSOSize - 1) / e.GSOSize
+	if size != 0 {
+		v.Segments = (text + size - 1) / size
 	}
 	if g.Options.Has&tcp.HasMSS != 0 {
 		v.MSS = int(g.Options.MSS)
