@@ -82,7 +82,8 @@ const maxEndings = 256
 // recorder is a shard's flight recorder.
 type recorder struct {
 	most    int // records
-	flights []flight
+	blocks  [][]flight
+	had     uint32 // the last record that was ever taken
 	free    []uint32
 	hand    uint32 // the record taken last, once there is none that is nobody's
 	endings []ending
@@ -93,33 +94,42 @@ func newRecorder(bytes int) recorder { return recorder{most: max(bytes, 0) / fli
 
 func (r *recorder) on() bool { return r.most > maxEndings }
 
+// flightsLog is how many records a block has, as a power of two.
+const flightsLog = 8
+
+func (r *recorder) at(i uint32) *flight { return &r.blocks[i>>flightsLog][i&(1<<flightsLog-1)] }
+
 // take gives owner a record, for which no memory of anybody's own is needed.
 func (r *recorder) take(owner uint32) uint32 {
 	var i uint32
 	switch k := len(r.free); {
 	case k > 0:
 		i, r.free = r.free[k-1], r.free[:k-1]
-	case len(r.flights) < r.most:
-		if len(r.flights) == 0 {
-			r.flights = append(r.flights, flight{}) // 0 is none
+	case int(r.had)+1 < r.most:
+		r.had++ // 0 is none
+		if i = r.had; int(i>>flightsLog) == len(r.blocks) {
+			r.blocks = append(r.blocks, make([]flight, 1<<flightsLog))
 		}
-		i, r.flights = uint32(len(r.flights)), append(r.flights, flight{})
 	default:
-		if r.hand++; int(r.hand) >= len(r.flights) {
+		if r.hand++; r.hand > r.had {
 			r.hand = 1
 		}
 		i = r.hand
 	}
-	r.flights[i].owner, r.flights[i].count = owner, 0
+	f := r.at(i)
+	f.owner, f.count = owner, 0
 	return i
 }
 
 // of is the record that a connection or an ending has, if it has not been taken from it.
 func (r *recorder) of(owner, flight uint32) *flight {
-	if flight == 0 || r.flights[flight].owner != owner {
+	if flight == 0 {
 		return nil
 	}
-	return &r.flights[flight]
+	if f := r.at(flight); f.owner == owner {
+		return f
+	}
+	return nil
 }
 
 // record notes something about the connection that is worked on.
@@ -131,7 +141,7 @@ func (s *shard) record(n Note) {
 	f := s.recorder.of(s.current, rec.flight)
 	if f == nil {
 		rec.flight = s.recorder.take(s.current)
-		f = &s.recorder.flights[rec.flight]
+		f = s.recorder.at(rec.flight)
 	}
 	n.At = s.now
 	f.add(n)
@@ -157,7 +167,7 @@ func (s *shard) conclude(i uint32) {
 	e := &r.endings[r.next]
 	place := ended | uint32(r.next)
 	if r.of(place, e.flight) != nil {
-		r.flights[e.flight].owner = 0
+		r.at(e.flight).owner = 0
 		r.free = append(r.free, e.flight)
 	}
 	*e = ending{key: rec.key, at: s.now, state: rec.tcp.State(), tally: rec.tcp.Tally()}
