@@ -63,27 +63,16 @@ type story struct {
 
 // findStory looks for a connection among those that there are, and then among those that were.
 func findStory(ctx context.Context, c *control.Client, name string) (*story, error) {
-	var ids []string
-	err := c.Connections(ctx, control.Filter{}, func(page []control.Connection) error {
-		for i := range page {
-			if named(page[i].ID, name) {
-				ids = append(ids, page[i].ID)
-			}
-		}
-		return nil
-	})
+	id, err := findConnection(ctx, c, name)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case len(ids) == 1:
-		v, err := c.Connection(ctx, ids[0])
+	if id != "" {
+		v, err := c.Connection(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		return liveStory(&v), nil
-	case len(ids) > 1:
-		return nil, usageError{fmt.Errorf("%q names %d connections, such as %s", name, len(ids), strings.Join(ids[:min(3, len(ids))], ", "))}
 	}
 	ended, err := c.Ended(ctx)
 	if err != nil {

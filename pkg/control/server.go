@@ -75,6 +75,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/connections", s.connections)
 	mux.HandleFunc("GET /v1/connections/{id}", s.connection)
+	mux.HandleFunc("DELETE /v1/connections/{id}", s.reset)
 	mux.HandleFunc("GET /v1/ended", s.ended)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("GET /v1/capture", s.capture)
@@ -192,6 +193,27 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request) {
 		c.Flight = viewNotes(sight.Notes, newClock())
 		c.FlightMissing = sight.Missing
 		answer(w, http.StatusOK, c)
+	}
+}
+
+// reset ends a connection with a RST.
+func (s *Server) reset(w http.ResponseWriter, r *http.Request) {
+	f, err := parseID(r.PathValue("id"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("%q is not the id of a connection: %w", r.PathValue("id"), err))
+		return
+	}
+	found := false
+	ok := ask(w, r, func(ctx context.Context) (err error) {
+		found, err = s.opt.Stack.Abort(ctx, f)
+		return err
+	})
+	switch {
+	case !ok:
+	case !found:
+		refuse(w, http.StatusNotFound, fmt.Errorf("there is no connection %s", ID(f)))
+	default:
+		w.WriteHeader(http.StatusNoContent)
 	}
 }
 

@@ -36,6 +36,11 @@ func (c *Client) Connection(ctx context.Context, id string) (v Connection, err e
 	return v, err
 }
 
+// Reset ends a connection with a RST.
+func (c *Client) Reset(ctx context.Context, id string) error {
+	return c.call(ctx, "DELETE", "/v1/connections/"+url.PathEscape(id), nil, nil)
+}
+
 // Ended are the connections that ended last, the latest first.
 func (c *Client) Ended(ctx context.Context) (list []Ended, err error) {
 	err = c.call(ctx, "GET", "/v1/ended", nil, &list)

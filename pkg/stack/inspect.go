@@ -168,6 +168,38 @@ func (s *Stack) Find(ctx context.Context, f Flow) (to Sight, found bool, err err
 	return Sight{}, false, nil
 }
 
+// Abort ends the flow f with a RST, as its user's Abort would; one in TIME-WAIT is forgotten. It reports false if there is none. The
+// error is the context's, or ErrClosed.
+func (s *Stack) Abort(ctx context.Context, f Flow) (found bool, err error) {
+	for _, sh := range s.shards {
+		err := s.ask(ctx, sh, func() { found = sh.abort(f) })
+		if err != nil || found {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+func (s *shard) abort(f Flow) bool {
+	h := s.hash(&f)
+	switch r := s.table.find(h, keyOf(&f)); r.kind() {
+	case kindConn:
+		c := Conn{s, r.index()}
+		c.Abort()
+		c.Flush()
+	case kindHalf:
+		s.workApart(&f)
+		s.halves.at(r.index()).tcp.Unpack(&s.env, &s.temp)
+		s.temp.Abort(&s.env, s.now)
+		s.sendHalf(r, h, &f, nil)
+	case kindWait:
+		s.dropWait(r, h)
+	default:
+		return false
+	}
+	return true
+}
+
 // States counts the flows in each state; no state that has none is in it. The error is the context's, or ErrClosed.
 func (s *Stack) States(ctx context.Context) (map[fsm.State]int, error) {
 	count := map[fsm.State]int{}

@@ -227,3 +227,38 @@ func sight(found stack.Sight) stack.Sight {
 	found.Notes, found.Missing = nil, 0
 	return found
 }
+
+// TestAbort: whatever state a flow is in, it is gone, and its peer knows.
+func TestAbort(t *testing.T) {
+	n := newBench(t, pipe.Options{}, 0)
+	n.listen(&sink{})
+	listenOn(t, n.b, stack.ListenConfig{Port: 8}, closer{})
+	peer := &sayer{}
+	dialTo(t, n.a, 9, peer)
+	dialTo(t, n.a, 8, service.Discard{})
+	n.turn()
+	dialTo(t, n.a, 9, &sink{})
+	for _, s := range []*stack.Stack{n.a, n.b} { // the SYN goes over, and the answer is not taken
+		for q := range s.Shards() {
+			if _, err := s.Turn(q); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	seen := map[fsm.State]bool{}
+	for _, s := range walk(t, n.b, 10, every) {
+		seen[s.State] = true
+		for _, want := range []bool{true, false} {
+			if found, err := n.b.Abort(t.Context(), s.Flow); err != nil || found != want {
+				t.Errorf("%v in %v: %v, %v", s.Flow, s.State, found, err)
+			}
+			n.turn()
+		}
+	}
+	if len(seen) != 3 || len(walk(t, n.b, 10, every)) != 0 || peer.heard&tcp.Reset == 0 {
+		t.Errorf("of %v there are %d left; the peer has heard %b", seen, len(walk(t, n.b, 10, every)), peer.heard)
+	}
+	if err := n.b.Check(); err != nil {
+		t.Error(err)
+	}
+}

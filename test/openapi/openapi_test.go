@@ -266,6 +266,9 @@ func TestEveryAnswer(t *testing.T) {
 		a.ask(test.method, test.path, test.body, test.status)
 	}
 	a.ask("GET", "/v1/ended", "", 200)
+	a.ask("DELETE", "/v1/connections/"+page.Connections[0].ID, "", 204)
+	a.ask("DELETE", "/v1/connections/"+page.Connections[0].ID, "", 404)
+	a.ask("DELETE", "/v1/connections/me", "", 400)
 	a.ask("GET", "/v1/events?kind=rumour", "", 400)
 	a.ask("GET", "/v1/capture?port=7", "", 400)
 	a.stream("/v1/events?local_port=7", 7, a.event)
@@ -277,6 +280,7 @@ func TestEveryAnswer(t *testing.T) {
 		"/livez", "/readyz", "/metrics", "/v1/counters", "/v1/connections", "/v1/connections/10.7.0.2:1-10.7.0.1:1"} {
 		a.ask("GET", path, "", 503)
 	}
+	a.ask("DELETE", "/v1/connections/10.7.0.2:1-10.7.0.1:1", "", 503)
 	a.ask("POST", "/v1/stop", "", 202)
 	a.checkAllSeen()
 }
