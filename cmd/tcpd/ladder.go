@@ -17,6 +17,7 @@ type ladder struct {
 	paragraphs bool
 	sentences  bool
 	color      bool
+	rung       int              // the least room between the two lines, in columns
 	last       string           // the connection drawn last
 	began      int64            // the first event of all
 	flows      map[string]*isns // by connection
@@ -29,15 +30,15 @@ type isns struct {
 	oursKnown, theirsKnown bool
 }
 
-// rungWidth is the least room between the two lines, in columns.
-const rungWidth = 70
+// usualRung is the room between the two lines that the handshake's segments need.
+const usualRung = 70
 
 // mostFlows bounds the connections whose numbers are kept.
 const mostFlows = 10000
 
 func newLadder(w io.Writer, paragraphs bool) *ladder {
 	return &ladder{
-		out: bufio.NewWriter(w), paragraphs: paragraphs, color: colored(w), flows: map[string]*isns{},
+		out: bufio.NewWriter(w), paragraphs: paragraphs, color: colored(w), rung: usualRung, flows: map[string]*isns{},
 		known: func(string) (uint32, uint32, bool) { return 0, 0, false },
 	}
 }
@@ -134,7 +135,7 @@ func (l *ladder) title(id string) {
 	if id == "" {
 		ours, peer = "tcpd", "(no connection)"
 	}
-	fmt.Fprintf(l.out, "\n%11s%-*s%s\n", "", rungWidth+1, peer, ours)
+	fmt.Fprintf(l.out, "\n%11s%-*s%s\n", "", l.rung+1, peer, ours)
 }
 
 // time is since the first event, in seconds.
@@ -157,13 +158,13 @@ func (l *ladder) aside(e *control.Event, text, event, color string) {
 	if len(more) > 0 {
 		text += "  (" + strings.Join(more, ", ") + ")"
 	}
-	fmt.Fprintf(l.out, "%s│%*s│ %s\n", l.time(e), rungWidth, "", text)
+	fmt.Fprintf(l.out, "%s│%*s│ %s\n", l.time(e), l.rung, "", text)
 }
 
 // segment is an arrow.
 func (l *ladder) segment(e *control.Event) {
 	label := " " + l.label(e) + " "
-	dashes := max(rungWidth-1-utf8.RuneCountInString(label), 3)
+	dashes := max(l.rung-1-utf8.RuneCountInString(label), 3)
 	left := min(3, dashes-1)
 	arrow := strings.Repeat("─", left) + label + strings.Repeat("─", dashes-left) + "▶"
 	if e.Kind == "departure" {

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/observe"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 )
@@ -76,6 +77,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/connections", s.connections)
 	mux.HandleFunc("GET /v1/connections/{id}", s.connection)
 	mux.HandleFunc("DELETE /v1/connections/{id}", s.reset)
+	mux.HandleFunc("GET /v1/states", s.states)
 	mux.HandleFunc("GET /v1/ended", s.ended)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("GET /v1/capture", s.capture)
@@ -193,6 +195,21 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request) {
 		c.Flight = viewNotes(sight.Notes, newClock())
 		c.FlightMissing = sight.Missing
 		answer(w, http.StatusOK, c)
+	}
+}
+
+// states counts the connections by state, those included in which there are none.
+func (s *Server) states(w http.ResponseWriter, r *http.Request) {
+	count := map[string]int{}
+	ok := ask(w, r, func(ctx context.Context) error {
+		all, err := s.opt.Stack.States(ctx)
+		for state := fsm.SynSent; state <= fsm.TimeWait; state++ {
+			count[state.String()] += all[state] // both kinds of SYN-RECEIVED have one name
+		}
+		return err
+	})
+	if ok {
+		answer(w, http.StatusOK, count)
 	}
 }
 

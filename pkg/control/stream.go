@@ -36,6 +36,12 @@ func (c *Client) Connection(ctx context.Context, id string) (v Connection, err e
 	return v, err
 }
 
+// States counts the connections by state.
+func (c *Client) States(ctx context.Context) (count map[string]int, err error) {
+	err = c.call(ctx, "GET", "/v1/states", nil, &count)
+	return count, err
+}
+
 // Reset ends a connection with a RST.
 func (c *Client) Reset(ctx context.Context, id string) error {
 	return c.call(ctx, "DELETE", "/v1/connections/"+url.PathEscape(id), nil, nil)

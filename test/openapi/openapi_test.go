@@ -266,6 +266,7 @@ func TestEveryAnswer(t *testing.T) {
 		a.ask(test.method, test.path, test.body, test.status)
 	}
 	a.ask("GET", "/v1/ended", "", 200)
+	a.ask("GET", "/v1/states", "", 200)
 	a.ask("DELETE", "/v1/connections/"+page.Connections[0].ID, "", 204)
 	a.ask("DELETE", "/v1/connections/"+page.Connections[0].ID, "", 404)
 	a.ask("DELETE", "/v1/connections/me", "", 400)
@@ -276,7 +277,7 @@ func TestEveryAnswer(t *testing.T) {
 	a.refusal = errors.New("tcpd.yaml:1:6: mtu: many is not a whole number")
 	a.ask("POST", "/v1/reload", "", 422)
 	_ = a.stack.Close()
-	for _, path := range []string{"/v1/ended", "/v1/events", "/v1/capture",
+	for _, path := range []string{"/v1/ended", "/v1/states", "/v1/events", "/v1/capture",
 		"/livez", "/readyz", "/metrics", "/v1/counters", "/v1/connections", "/v1/connections/10.7.0.2:1-10.7.0.1:1"} {
 		a.ask("GET", path, "", 503)
 	}

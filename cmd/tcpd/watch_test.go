@@ -1,0 +1,205 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/tcpd-project/tcpd/pkg/control"
+	"github.com/tcpd-project/tcpd/pkg/observe"
+)
+
+// asked notes what a screen asks for.
+type asked struct {
+	queries  []*ssQuery
+	followed []string
+	reseted  []string
+}
+
+func (a *asked) ask(q *ssQuery, _ string) tea.Cmd { a.queries = append(a.queries, q); return nil }
+func (a *asked) follow(id string)                 { a.followed = append(a.followed, id) }
+func (a *asked) reset(id string) tea.Cmd          { a.reseted = append(a.reseted, id); return nil }
+
+const watched = "10.7.0.2:80-10.7.0.1:40614"
+
+// seconds is what the daemon says at a second.
+func seconds(n int, selected bool) look {
+	l := look{
+		at: time.Date(2026, 1, 2, 15, 4, n, 0, time.UTC), states: map[string]int{"ESTABLISHED": 3, "TIME-WAIT": 1, "LAST-ACK": 0},
+		counters: observe.Counters{
+			Accepted: uint64(5 * n), TextReceived: uint64(2_500_000 * n), SegmentsWritten: uint64(70 * n),
+			Drops: map[string]uint64{"tcp_refused": uint64(2 * n)}, Resent: map[string]uint64{"recovery": uint64(9 * n)},
+		},
+		connections: []control.Connection{
+			{ID: "10.7.0.2:7-10.7.0.1:35880", State: "TIME-WAIT", Local: "10.7.0.2:7", Remote: "10.7.0.1:35880"},
+			{ID: watched, State: "ESTABLISHED", Local: "10.7.0.2:80", Remote: "10.7.0.1:40614", Receive: 12,
+				Info: &control.Details{RTT: 1500 * time.Microsecond, InitialReceived: 1000, InitialSend: 2000}},
+		},
+	}
+	if selected {
+		c := l.connections[1]
+		c.Info = &control.Details{RTT: time.Duration(n) * time.Millisecond, Cwnd: 14480, SendWindow: 60000, Unread: 12}
+		c.Flight = []control.Note{{Kind: "transition", State: "SYN-RECEIVED", Open: "passive", Event: "SYNAcked", To: "ESTABLISHED"}}
+		l.selected = &c
+	}
+	return l
+}
+
+func press(m *watchModel, keys ...string) {
+	for _, k := range keys {
+		msg := tea.KeyPressMsg{Code: []rune(k)[0], Text: k}
+		switch k {
+		case "enter":
+			msg = tea.KeyPressMsg{Code: tea.KeyEnter}
+		case "esc":
+			msg = tea.KeyPressMsg{Code: tea.KeyEscape}
+		case "down":
+			msg = tea.KeyPressMsg{Code: tea.KeyDown}
+		}
+		m.Update(msg)
+	}
+}
+
+var attributes = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// shown is the screen, which must have so many lines, none of them too wide.
+func shown(t *testing.T, m *watchModel) string {
+	t.Helper()
+	lines := strings.Split(attributes.ReplaceAllString(m.View().Content, ""), "\n")
+	if len(lines) != m.height {
+		t.Errorf("%d lines on a screen of %d", len(lines), m.height)
+	}
+	for _, line := range lines {
+		if n := len([]rune(line)); n > m.width {
+			t.Errorf("%d columns on a screen of %d: %q", n, m.width, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func newWatched(t *testing.T) (*watchModel, *asked) {
+	t.Helper()
+	a := &asked{}
+	q, err := watchFilter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newWatchModel("/run/tcpd/tcpd0.sock", "", q, a)
+	m.Update(seconds(1, false))
+	m.Update(seconds(2, false))
+	return m, a
+}
+
+func TestWatchTable(t *testing.T) {
+	m, _ := newWatched(t)
+	for _, size := range []tea.WindowSizeMsg{{Width: 80, Height: 24}, {Width: 120, Height: 40}, {Width: 60, Height: 15}} {
+		m.Update(size)
+		got := shown(t, m)
+		for _, part := range []string{"tcpd watch /run/tcpd/tcpd0.sock  15:04:02", "ESTABLISHED 3 ▇▇▇▇▇▇   TIME-WAIT 1 ▇▇", "a second: 5 accepted", "in 2.5 MB", "again: recovery 9, dropped: tcp refused 2", "State"} {
+			if !strings.Contains(got, part) {
+				t.Errorf("%dx%d: %q is not on\n%s", size.Width, size.Height, part, got)
+			}
+		}
+	}
+	m.Update(tea.WindowSizeMsg{Width: 100, Height: 24})
+	want := "ESTABLISHED        12        0  10.7.0.2:80            10.7.0.1:40614          1.50 ms\nTIME-WAIT"
+	if got := shown(t, m); !strings.Contains(got, want) {
+		t.Errorf("%s\nis not on\n%s", want, got)
+	}
+}
+
+func TestWatchDetails(t *testing.T) {
+	m, a := newWatched(t)
+	press(m, "enter")
+	if len(a.followed) != 1 || a.followed[0] != watched {
+		t.Fatalf("followed %q", a.followed)
+	}
+	m.Update(seconds(3, true))
+	m.Update(seconds(4, true))
+	m.Update(happened{&control.Event{At: 1, Kind: "arrival", Connection: watched, State: "ESTABLISHED",
+		Segment: &control.Segment{Flags: "ACK", Seq: 1001, Ack: 2101}}})
+	m.Update(happened{&control.Event{At: 1, Kind: "arrival", Connection: "another", State: "LISTEN", Segment: &control.Segment{Flags: "SYN"}}})
+	got := shown(t, m)
+	for _, part := range []string{watched + "  ESTABLISHED", "SYN-RECEIVED ─┴ ESTABLISHED ─┬ FIN-WAIT-1", "our user: Our user has to read: 12 bytes wait for him.", "RTT  ▆█", "4.00 ms", "14.5 kB", "ACK 1 ack 101"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("%q is not on\n%s", part, got)
+		}
+	}
+	if strings.Contains(got, "SYN 0") {
+		t.Errorf("another connection's events are on\n%s", got)
+	}
+	content := m.View().Content
+	if !strings.Contains(content, reverse+"ESTABLISHED"+plain) || !strings.Contains(content, bold+"SYN-RECEIVED"+plain) {
+		t.Errorf("where it is, and whence it came, is not marked on\n%s", got)
+	}
+	press(m, "esc")
+	if got := shown(t, m); strings.Contains(got, "FIN-WAIT-1") || a.followed[1] != "" {
+		t.Errorf("esc does not go back: %q\n%s", a.followed, got)
+	}
+}
+
+func TestWatchKeys(t *testing.T) {
+	m, a := newWatched(t)
+	press(m, "r", "n")
+	if len(a.reseted) != 0 {
+		t.Error("a connection was reset without a yes")
+	}
+	press(m, "down", "r")
+	if got := shown(t, m); !strings.Contains(got, "reset 10.7.0.2:7-10.7.0.1:35880? y") {
+		t.Error(got)
+	}
+	press(m, "y")
+	if len(a.reseted) != 1 || a.reseted[0] != "10.7.0.2:7-10.7.0.1:35880" {
+		t.Errorf("reset %q", a.reseted)
+	}
+	press(m, "/", "e", "g", "g", "enter")
+	if got := shown(t, m); !strings.Contains(got, `filter: egg`) || !strings.Contains(got, "is not a filter") {
+		t.Errorf("a bad filter is taken:\n%s", got)
+	}
+	press(m, "esc", "/", "d", "p", "o", "r", "t", " ", ":", "9", "enter")
+	if q := a.queries[len(a.queries)-1]; q.RemotePort != 9 || !strings.Contains(shown(t, m), "filter: dport :9") {
+		t.Errorf("%+v", q)
+	}
+	before := len(a.queries)
+	press(m, "p")
+	m.Update(tick{})
+	if len(a.queries) != before || !strings.Contains(shown(t, m), "paused") {
+		t.Error("it does not pause")
+	}
+	press(m, "p")
+	m.Update(tick{})
+	if len(a.queries) == before {
+		t.Error("it does not go on")
+	}
+	press(m, "?")
+	if got := shown(t, m); !strings.Contains(got, "its peer gets a RST") {
+		t.Errorf("no help on\n%s", got)
+	}
+	if _, quit := m.Update(tea.KeyPressMsg{Code: 'q', Text: "q"}); quit == nil {
+		t.Error("q does not quit")
+	}
+}
+
+// TestWatchWithoutDaemon: it says so, and is well again with the daemon, whose counters have begun anew.
+func TestWatchWithoutDaemon(t *testing.T) {
+	m, _ := newWatched(t)
+	m.Update(look{err: errTraced})
+	if got := shown(t, m); !strings.Contains(got, "not now: "+errTraced.Error()) {
+		t.Error(got)
+	}
+	again := seconds(3, false)
+	again.counters.Accepted = 0
+	m.Update(again)
+	if got := shown(t, m); !strings.Contains(got, "a second: 0 accepted") || strings.Contains(got, "not now") {
+		t.Error(got)
+	}
+}
+
+func TestWatchNeedsATerminal(t *testing.T) {
+	if _, err := output(t, "watch", "--control", "/nowhere"); err == nil || exitCode(err) != exitUsage || !strings.Contains(err.Error(), "tcpd ss") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,92 @@
+package e2e
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/tcpd-project/tcpd/test/space"
+)
+
+// TestWatch: on a terminal, a connection appears, is looked at, is reset, and is gone.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	d := startDaemon(t, s)
+	c := d.dial(echoPort)
+	setDeadline(t, c, patience)
+	if err := space.RoundTrip(c, payload(1, 100)); err != nil {
+		t.Fatal(err)
+	}
+	terminal, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	if err := pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 110}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tcpd, "watch", "sport", "=", ":7")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+	cmd.Env = append(cmd.Environ(), "TERM=xterm-256color")
+	if err := s.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	tty.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer cmd.Process.Kill()
+	chunks := make(chan string, 1000)
+	go func() {
+		defer close(chunks)
+		for b := make([]byte, 4096); ; {
+			n, err := terminal.Read(b)
+			if err != nil {
+				return
+			}
+			chunks <- string(b[:n])
+		}
+	}()
+	seen := ""
+	shows := func(text string) {
+		t.Helper()
+		for late := time.After(patience); !strings.Contains(seen, text); {
+			select {
+			case more := <-chunks:
+				seen += more
+			case err := <-ended:
+				t.Fatalf("it has ended: %v\n%q", err, seen)
+			case <-late:
+				t.Fatalf("the screen does not show %q:\n%q", text, seen)
+			}
+		}
+	}
+	press := func(keys string) {
+		t.Helper()
+		if _, err := terminal.WriteString(keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shows(c.LocalAddr().String())
+	press("\r")
+	shows("FIN-WAIT-1")
+	press("r")
+	shows("y, or any other key")
+	press("y")
+	shows("is reset")
+	if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "reset by peer") {
+		t.Errorf("the connection was not reset: %v", err)
+	}
+	press("q")
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("q does not end it")
+	}
+}
