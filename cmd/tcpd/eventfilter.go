@@ -38,14 +38,10 @@ func parseEventFilter(args []string) (f control.EventFilter, err error) {
 // completeConnections offers the ids of the connections that there are.
 func completeConnections(o *operation) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) (ids []string, _ cobra.ShellCompDirective) {
-		path := o.path
-		if path == "" {
-			var err error
-			if path, err = control.Find(); err != nil {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
+		c, err := newClient(o.path)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		c := control.NewClient(path)
 		defer c.Close()
 		const most = 1000
 		_ = c.Connections(cmd.Context(), control.Filter{}, func(page []control.Connection) error { // what there is until an error

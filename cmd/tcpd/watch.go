@@ -39,7 +39,7 @@ func newWatch() *cobra.Command {
 			return err
 		}
 		w := newWatcher(cmd.Context(), c)
-		m := newWatchModel(o.path, strings.Join(args, " "), q, w)
+		m := newWatchModel(c.Path(), strings.Join(args, " "), q, w)
 		p := tea.NewProgram(m, tea.WithContext(cmd.Context()))
 		w.send = p.Send
 		defer w.follow("")

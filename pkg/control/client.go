@@ -33,6 +33,9 @@ func NewClient(path string) *Client {
 	return &Client{path, mostLimit, http.Client{Transport: &http.Transport{DialContext: dial, DisableCompression: true}}}
 }
 
+// Path is where the daemon's socket is.
+func (c *Client) Path() string { return c.path }
+
 // Close gives the client's connections up.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
