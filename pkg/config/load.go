@@ -129,7 +129,7 @@ func (r *reader) pairs(n ast.Node, key string, t reflect.Type, f func(name, key 
 	}
 	m, ok := n.(ast.MapNode)
 	if !ok {
-		r.faultf(n, key, "keys with values are wanted here, not %q", n)
+		r.faultf(n, key, "keys with values are wanted here, not %.40q", n.String())
 		return
 	}
 	keys := keysOf(t)
