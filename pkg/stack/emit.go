@@ -144,7 +144,7 @@ func (s *shard) send(f *Flow, o *tcp.Out) int {
 	if o.GSOSize != 0 {
 		s.counters.SegmentsWritten += uint64((text - 1) / int(o.GSOSize))
 	}
-	if s.heard&Departures != 0 {
+	if s.wanted(Departures, f) {
 		s.departed(f, o, text)
 	}
 	s.write(p)

@@ -106,7 +106,7 @@ func (s *shard) segment(a *arrival) {
 		return
 	}
 	s.counters.SegmentsRead += uint64(max(g.Parts, 1))
-	if s.heard&(Arrivals|Verdicts) != 0 {
+	if s.wanted(Arrivals|Verdicts, &f) {
 		s.demuxWatched(h, r, a, &f, &g)
 		return
 	}

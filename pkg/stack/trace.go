@@ -121,6 +121,21 @@ func (s *shard) listen() {
 	}
 }
 
+// wanted reports that somebody wants to hear of such events of a flow. It is asked before anything is looked up for them: a
+// trace of one connection costs the others a comparison.
+func (s *shard) wanted(k Kinds, f *Flow) bool {
+	if s.heard&k == 0 {
+		return false
+	}
+	s.event.Flow = *f // so that f itself is not allocated
+	for _, w := range s.watches {
+		if w.Kinds&k != 0 && (w.Keep == nil || w.Keep(&s.event.Flow)) {
+			return true
+		}
+	}
+	return false
+}
+
 // tell fills in the event at hand and passes it to those who want it.
 func (s *shard) tell(e Event) {
 	s.event = e // so that it is not allocated
@@ -226,8 +241,11 @@ func (s *shard) departed(f *Flow, o *tcp.Out, text int) {
 
 // called tells of a call of the user's.
 func (c Conn) called(call Call, n int) {
-	if c.shard.heard&Calls != 0 {
-		rec := c.record()
-		c.shard.tell(Event{Kind: Calls, Flow: rec.flow(), State: rec.tcp.State(), Call: call, Bytes: n})
+	if c.shard.heard&Calls == 0 {
+		return
+	}
+	rec := c.record()
+	if f := rec.flow(); c.shard.wanted(Calls, &f) {
+		c.shard.tell(Event{Kind: Calls, Flow: f, State: rec.tcp.State(), Call: call, Bytes: n})
 	}
 }
