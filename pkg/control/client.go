@@ -120,6 +120,12 @@ func (c *Client) Reload(ctx context.Context) (v Reloaded, err error) {
 	return v, err
 }
 
+// Token is the page's.
+func (c *Client) Token(ctx context.Context) (v Token, err error) {
+	err = c.call(ctx, "GET", "/v1/token", nil, &v)
+	return v, err
+}
+
 // Level is the least level that is logged.
 func (c *Client) Level(ctx context.Context) (string, error) {
 	var v LogLevel

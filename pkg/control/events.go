@@ -75,6 +75,18 @@ type seen struct {
 	lost    uint64
 }
 
+// copyOf leaves out the text.
+func copyOf(e *stack.Event) *seen {
+	s := &seen{Event: *e}
+	s.Packet = [3][]byte{}
+	if e.Segment != nil {
+		s.segment = *e.Segment
+		s.segment.Text = nil
+		s.Segment = &s.segment
+	}
+	return s
+}
+
 // tap is a tracer that queues events for a client; those for which it is too slow are counted.
 type tap struct {
 	queue chan *seen
@@ -84,15 +96,12 @@ type tap struct {
 // tapSize is how many events wait for a client at most.
 const tapSize = 8192
 
+// strangersTap is the same for a caller who sees but some connections: anybody, perhaps.
+const strangersTap = 1024
+
 // Trace implements stack.Tracer.
 func (t *tap) Trace(e *stack.Event) {
-	s := &seen{Event: *e}
-	s.Packet = [3][]byte{}
-	if e.Segment != nil {
-		s.segment = *e.Segment
-		s.segment.Text = nil
-		s.Segment = &s.segment
-	}
+	s := copyOf(e)
 	s.lost = t.lost.Swap(0)
 	select {
 	case t.queue <- s:
@@ -238,8 +247,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	t := &tap{queue: make(chan *seen, tapSize)}
-	stop, ok := s.watch(w, r, q.kinds, q.keepFlow, t)
+	size := tapSize
+	if s.keep != nil {
+		size = strangersTap
+	}
+	t := &tap{queue: make(chan *seen, size)}
+	stop, ok := s.watch(w, r, q.kinds, s.told(r, &q), t)
 	if !ok {
 		return
 	}

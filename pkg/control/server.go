@@ -39,7 +39,8 @@ type Options struct {
 	Config     func() any // the configuration in force, as it is to stand in JSON
 	Reload     func() (Reloaded, error)
 	Level      Level
-	Stop       func() // asks the daemon to end; it may be called more than once, and does not wait
+	Token      func() Token // of the page
+	Stop       func()       // asks the daemon to end; it may be called more than once, and does not wait
 	Complaints *log.Logger
 }
 
@@ -48,6 +49,7 @@ type Server struct {
 	opt      Options
 	http     http.Server
 	stopping atomic.Bool
+	keep     func(*http.Request) func(*stack.Flow) bool // which flows a caller may see; nil: all
 	ending   context.Context
 	end      context.CancelFunc
 }
@@ -74,16 +76,12 @@ var openAPI []byte
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/connections", s.connections)
-	mux.HandleFunc("GET /v1/connections/{id}", s.connection)
+	s.reading(mux)
 	mux.HandleFunc("DELETE /v1/connections/{id}", s.reset)
 	mux.HandleFunc("GET /v1/states", s.states)
-	mux.HandleFunc("GET /v1/ended", s.ended)
-	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("GET /v1/capture", s.capture)
 	mux.HandleFunc("GET /v1/listeners", s.listeners)
-	mux.HandleFunc("GET /v1/counters", s.counters)
-	mux.HandleFunc("GET /v1/fsm", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, machine()) })
+	mux.HandleFunc("GET /v1/token", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.opt.Token()) })
 	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.opt.Config()) })
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	mux.HandleFunc("GET /v1/log", s.level)
@@ -102,6 +100,16 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	return mux
+}
+
+// reading is what changes nothing, and tells of connections.
+func (s *Server) reading(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/connections", s.connections)
+	mux.HandleFunc("GET /v1/connections/{id}", s.connection)
+	mux.HandleFunc("GET /v1/ended", s.ended)
+	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/counters", s.counters)
+	mux.HandleFunc("GET /v1/fsm", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, machine()) })
 }
 
 // Serve answers on l until Close, and closes it.
@@ -160,7 +168,7 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
 	}
 	page := Page{Connections: []Connection{}}
 	ok := ask(w, r, func(ctx context.Context) error {
-		list, next, more, err := s.opt.Stack.Walk(ctx, q.cursor, q.keep, make([]stack.Sight, 0, q.limit))
+		list, next, more, err := s.opt.Stack.Walk(ctx, q.cursor, s.shown(r, &q), make([]stack.Sight, 0, q.limit))
 		for i := range list {
 			page.Connections = append(page.Connections, view(&list[i], q.info))
 		}
@@ -178,6 +186,10 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request) {
 	f, err := parseID(r.PathValue("id"))
 	if err != nil {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("%q is not the id of a connection: %w", r.PathValue("id"), err))
+		return
+	}
+	if keep := s.sees(r); keep != nil && !keep(&f) {
+		refuse(w, http.StatusForbidden, fmt.Errorf("connection %s is not yours", ID(f)))
 		return
 	}
 	var sight stack.Sight
@@ -243,8 +255,11 @@ func (s *Server) ended(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	clock, shown := newClock(), []Ended{}
+	clock, shown, keep := newClock(), []Ended{}, s.sees(r)
 	for i := range list {
+		if keep != nil && !keep(&list[i].Flow) {
+			continue
+		}
 		shown = append(shown, viewEnding(&list[i], clock))
 	}
 	answer(w, http.StatusOK, shown)

@@ -102,7 +102,11 @@ func (a *api) serve() {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 			_, _ = io.WriteString(w, "up 1\n")
 		}),
-		Config: func() any { return configuration(a.t) }, Level: &log, Stop: func() { a.stop <- struct{}{} },
+		Config: func() any { return configuration(a.t) }, Level: &log,
+		Token: func() control.Token {
+			return control.Token{Token: "cafe", Pages: []string{"http://10.7.0.2/#cafe"}}
+		},
+		Stop: func() { a.stop <- struct{}{} },
 		Reload: func() (control.Reloaded, error) {
 			none := []string{}
 			return control.Reloaded{Applied: []string{"services"}, Restart: []string{"mtu"}, Opened: none, Replaced: none, Closed: none}, a.refusal
@@ -255,6 +259,7 @@ func TestEveryAnswer(t *testing.T) {
 		{"GET", "/v1/fsm", "", 200},
 		{"GET", "/v1/config", "", 200},
 		{"GET", "/v1/log", "", 200},
+		{"GET", "/v1/token", "", 200},
 		{"POST", "/v1/reload", "", 200},
 		{"PUT", "/v1/log", `{"level": "debug"}`, 200},
 		{"PUT", "/v1/log", `{"level": "loud"}`, 400},
