@@ -38,8 +38,9 @@ var arrows = map[string][]string{
 	"pkg/control":    {"pkg/observe", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/mono"},
 	"pkg/explain":    {"pkg/fsm", "pkg/tcp", "pkg/mono"},
 	"pkg/infer":      {"pkg/fsm", "pkg/seq", "pkg/tcp"},
+	"pkg/page":       {"pkg/control", "pkg/explain", "pkg/observe", "pkg/socket", "pkg/stack", "pkg/tcp", "pkg/fsm", "pkg/ip", "pkg/link", "pkg/link/pipe", "pkg/link/fault"},
 	"pkg/config":     {"pkg/ip", "pkg/tcp/cc"}, // for names of addresses and of controllers
-	"pkg/tcptest":    everythingBut("cmd", "pkg/tun", "pkg/config", "pkg/control"),
+	"pkg/tcptest":    everythingBut("cmd", "pkg/tun", "pkg/config", "pkg/control", "pkg/page"),
 	"cmd":            everythingBut(),
 	"test":           everythingBut("cmd"),
 	"pkg/link/pipe":  {"pkg/link", "pkg/ip", "pkg/mono"},
