@@ -37,8 +37,8 @@ func (stopRequest) String() string { return "request to stop" }
 // Signal implements os.Signal.
 func (stopRequest) Signal() {}
 
-// openControl lets the daemon be asked, as r's configuration says. A request to stop goes to signals.
-func (h *host) openControl(r *reloader, signals chan<- os.Signal) (*controls, error) {
+// openControl lets the daemon be asked, as r's configuration says. token is the page's. A request to stop goes to signals.
+func (h *host) openControl(r *reloader, token string, signals chan<- os.Signal) (*controls, error) {
 	c := &r.loaded.Config
 	complaints, err := zap.NewStdLogAt(h.log, zap.WarnLevel)
 	if err != nil {
@@ -52,6 +52,7 @@ func (h *host) openControl(r *reloader, signals chan<- os.Signal) (*controls, er
 		o.socket = l.Addr().String()
 		o.server = control.NewServer(control.Options{
 			Stack: h.Stack, Counters: h.count, Metrics: metrics, Config: r.inForce, Reload: r.reload, Level: r.level, Complaints: complaints,
+			Token: func() control.Token { return r.token(token) },
 			Stop: func() {
 				select {
 				case signals <- stopRequest{}:

@@ -53,7 +53,7 @@ func newPair(t *testing.T, c *config.Config) (there, here *stack.Stack) {
 	t.Helper()
 	a, b := pipe.New(1, pipe.Options{})
 	there, here = newStack(t, a, server, c, 1), newStack(t, b, client, c, 2)
-	run, err := serve(there, c, zap.NewNop())
+	run, err := serve(there, c, nil, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestServicesFault(t *testing.T) {
 	c.Services = append(c.Services, config.Service{Port: 8080, Service: "http", Static: "no/such/dir"})
 	a, _ := pipe.New(1, pipe.Options{})
 	there := newStack(t, a, server, c, 1)
-	_, err := serve(there, c, zap.NewNop())
+	_, err := serve(there, c, nil, zap.NewNop())
 	if err == nil || !strings.HasPrefix(err.Error(), "services[2]: http on port 8080: static: open no/such/dir") {
 		t.Error(err)
 	}

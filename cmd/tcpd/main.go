@@ -50,6 +50,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newRun(), newConnect(), newFSM(), newScript(), newVersion(),
-		newConfig(), newReload(), newSS(), newWatch(), newTrace(), newExplain(), newReset(), newCapture(), newExtcap(), newCounters(), newLogLevel(), newStop(), newDoctor(), newMan())
+		newConfig(), newReload(), newSS(), newWatch(), newTrace(), newExplain(), newReset(), newCapture(), newExtcap(), newCounters(), newLogLevel(), newToken(), newStop(), newDoctor(), newMan())
 	return root
 }

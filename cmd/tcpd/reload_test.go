@@ -64,7 +64,7 @@ func newReloaded(t *testing.T, text string) *reloaded {
 	a, b := pipe.New(1, pipe.Options{})
 	there := newStack(t, a, server, &l.Config, 1)
 	r.here = newStack(t, b, client, &l.Config, 2)
-	s, err := serve(there, &l.Config, zap.New(core))
+	s, err := serve(there, &l.Config, nil, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

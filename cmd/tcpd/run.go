@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcpd-project/tcpd/pkg/config"
 	"github.com/tcpd-project/tcpd/pkg/observe"
+	"github.com/tcpd-project/tcpd/pkg/page"
 )
 
 // variables is what the help says of the environment.
@@ -63,12 +64,13 @@ func run(src *config.Sources, l config.Loaded) error {
 	if err != nil {
 		return err
 	}
-	s, err := serve(h.Stack, c, log)
+	web := page.New(h.Stack, h.count)
+	s, err := serve(h.Stack, c, web, log)
 	if err != nil {
 		return errors.Join(err, h.stop(), h.close())
 	}
 	r := &reloader{sources: src, stack: h.Stack, services: s, level: &level, log: log, loaded: l}
-	ctl, err := h.openControl(r, signals)
+	ctl, err := h.openControl(r, web.Token(), signals)
 	if err != nil {
 		err = errors.Join(err, h.stop())
 		s.close()

@@ -24,7 +24,8 @@ import (
 type services struct {
 	stack      *stack.Stack
 	log        *zap.Logger
-	complaints *log.Logger // of the web servers
+	complaints *log.Logger  // of the web servers
+	page       http.Handler // of browsers that come to one; nil: none
 	at         map[place]*binding
 	running    sync.WaitGroup
 
@@ -74,17 +75,17 @@ func (l *binding) retire() {
 }
 
 // newServices has nobody listen yet.
-func newServices(s *stack.Stack, log *zap.Logger) (*services, error) {
+func newServices(s *stack.Stack, page http.Handler, log *zap.Logger) (*services, error) {
 	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
 		return nil, err
 	}
-	return &services{stack: s, log: log, complaints: complaints, at: map[place]*binding{}, servers: map[*connServer]struct{}{}}, nil
+	return &services{stack: s, log: log, complaints: complaints, page: page, at: map[place]*binding{}, servers: map[*connServer]struct{}{}}, nil
 }
 
-// serve listens as c says.
-func serve(s *stack.Stack, c *config.Config, log *zap.Logger) (*services, error) {
-	run, err := newServices(s, log)
+// serve listens as c says. page may be nil.
+func serve(s *stack.Stack, c *config.Config, page http.Handler, log *zap.Logger) (*services, error) {
+	run, err := newServices(s, page, log)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (run *services) newServer(v *config.Service) (*connServer, error) {
 // newWeb returns a web server with the files of a directory, or "" for none.
 func (run *services) newWeb(dir string) (*connServer, error) {
 	if dir == "" {
-		return countingWeb(service.NewHTTP(nil, run.complaints)), nil
+		return countingWeb(service.NewHTTP(nil, run.page, run.complaints)), nil
 	}
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrPermission) {
@@ -67,7 +67,7 @@ func (run *services) newWeb(dir string) (*connServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("static: %w", err)
 	}
-	srv := countingWeb(service.NewHTTP(root.FS(), run.complaints))
+	srv := countingWeb(service.NewHTTP(root.FS(), run.page, run.complaints))
 	srv.root = root
 	return srv, nil
 }

@@ -6,9 +6,11 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"mime"
 	"net"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,12 +19,21 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
+// PagePath is where a page has what belongs to it; no file has such a path, for its name begins with a dot.
+const PagePath = "/.tcpd/"
+
 // NewHTTP returns a web server: /hello says hello, / tells callers their own connection, and other paths are files,
-// if there are any; files may be nil. Its Serve takes listeners of pkg/socket. complaints may be nil.
-func NewHTTP(files fs.FS, complaints *log.Logger) *http.Server {
+// if there are any; files may be nil. Browsers get page at /, and what is below PagePath; it may be nil. Its Serve takes listeners of
+// pkg/socket. complaints may be nil.
+func NewHTTP(files fs.FS, page http.Handler, complaints *log.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /hello", hello)
-	mux.HandleFunc("GET /{$}", frontPage)
+	if page == nil {
+		mux.HandleFunc("GET /{$}", frontPage)
+	} else {
+		mux.Handle("GET /{$}", negotiated(page))
+		mux.Handle(PagePath, page)
+	}
 	if files != nil {
 		mux.Handle("GET /", http.FileServerFS(plainFiles{files}))
 	}
@@ -45,6 +56,30 @@ type connKey struct{}
 func hello(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "hello\n")
+}
+
+// negotiated gives page to those who ask for HTML by name, as browsers do, and text to all others, such as curl (RFC 9110
+// section 12.5.1). Whoever names text/html names it because he likes it best, or refuses it by a weight of 0.
+func negotiated(page http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept")
+		if wantsHTML(r.Header.Values("Accept")) {
+			page.ServeHTTP(w, r)
+		} else {
+			frontPage(w, r)
+		}
+	}
+}
+
+func wantsHTML(accept []string) bool {
+	for wish := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		kind, parameters, err := mime.ParseMediaType(wish)
+		if err == nil && kind == "text/html" {
+			q, err := strconv.ParseFloat(parameters["q"], 64)
+			return err != nil || q > 0
+		}
+	}
+	return false
 }
 
 // frontPage tells the caller his own connection, as this end of it sees it.

@@ -56,7 +56,7 @@ func get(t *testing.T, c *http.Client, path string) (*http.Response, string) {
 }
 
 func TestHello(t *testing.T) {
-	c := site(t, NewHTTP(nil, nil))
+	c := site(t, NewHTTP(nil, nil, nil))
 	for range 2 { // on one connection
 		r, body := get(t, c, "/hello")
 		if kind := r.Header.Get("Content-Type"); r.StatusCode != 200 || kind != "text/plain; charset=utf-8" || body != "hello\n" {
@@ -67,7 +67,7 @@ func TestHello(t *testing.T) {
 
 // TestFrontPage: callers are told their own connection.
 func TestFrontPage(t *testing.T) {
-	c := site(t, NewHTTP(nil, nil))
+	c := site(t, NewHTTP(nil, nil, nil))
 	r, body := get(t, c, "/")
 	if kind := r.Header.Get("Content-Type"); r.StatusCode != 200 || kind != "text/plain; charset=utf-8" {
 		t.Errorf("%s, %q", r.Status, kind)
@@ -89,7 +89,7 @@ func TestFrontPage(t *testing.T) {
 // TestFrontPageOfAnother: over a connection that is not ours there is nothing to tell.
 func TestFrontPageOfAnother(t *testing.T) {
 	w := httptest.NewRecorder()
-	NewHTTP(nil, nil).Handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	NewHTTP(nil, nil, nil).Handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Code != http.StatusInternalServerError {
 		t.Errorf("status %d", w.Code)
 	}
@@ -97,9 +97,9 @@ func TestFrontPageOfAnother(t *testing.T) {
 
 func TestMethodsAndPaths(t *testing.T) {
 	for _, files := range []bool{false, true} {
-		srv := NewHTTP(nil, nil)
+		srv := NewHTTP(nil, nil, nil)
 		if files {
-			srv = NewHTTP(fstest.MapFS{"a": {Data: []byte("A")}}, nil)
+			srv = NewHTTP(fstest.MapFS{"a": {Data: []byte("A")}}, nil, nil)
 		}
 		for _, test := range []struct {
 			method, path string
@@ -127,7 +127,7 @@ func TestFiles(t *testing.T) {
 		"dir/.git/config": {Data: []byte("S")},
 		"hello":           {Data: []byte("not this one")},
 		"big":             {Data: big},
-	}, nil))
+	}, nil, nil))
 	for path, want := range map[string]string{
 		"/a.txt": "200 A", "/dir/b.txt": "200 B", "/page/": "200 <p>page", "/big": "200 " + string(big), "/hello": "200 hello\n",
 		"/dir/": "404", "/dir": "404", "/.secret": "404", "/dir/.git/config": "404", "/../a.txt": "404", "/none": "404",
@@ -157,7 +157,7 @@ func TestFilesStayInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	c := site(t, NewHTTP(root.FS(), log.New(io.Discard, "", 0)))
+	c := site(t, NewHTTP(root.FS(), nil, log.New(io.Discard, "", 0)))
 	if r, body := get(t, c, "/file"); r.StatusCode != 200 || body != string(payload(4, 3<<20)) {
 		t.Errorf("%s, %d bytes", r.Status, len(body))
 	}
@@ -168,7 +168,7 @@ func TestFilesStayInside(t *testing.T) {
 
 // TestSlowHeader: who opens a connection and does not ask is not waited for without end.
 func TestSlowHeader(t *testing.T) {
-	srv := NewHTTP(nil, nil)
+	srv := NewHTTP(nil, nil, nil)
 	if srv.ReadHeaderTimeout <= 0 || srv.IdleTimeout <= 0 {
 		t.Fatalf("time-outs %v and %v", srv.ReadHeaderTimeout, srv.IdleTimeout)
 	}
@@ -187,5 +187,38 @@ func TestSlowHeader(t *testing.T) {
 	}
 	if rest, err := io.ReadAll(conn); err != nil {
 		t.Errorf("%d bytes, then %v, want the end of the connection", len(rest), err)
+	}
+}
+
+// TestNegotiation: browsers get the page, everybody else text.
+func TestNegotiation(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "page at "+r.URL.Path) })
+	c := site(t, NewHTTP(nil, page, nil))
+	for _, row := range []struct{ accept, path, want string }{
+		{"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "/", "page at /"},
+		{"application/json, text/html;q=0.5", "/", "page at /"},
+		{"*/*", "/", "This is tcpd"},
+		{"", "/", "This is tcpd"},
+		{"text/plain, text/html;q=0", "/", "This is tcpd"},
+		{"text/html", "/hello", "hello"},
+		{"*/*", "/.tcpd/a", "page at /.tcpd/a"},
+	} {
+		r, err := http.NewRequest("GET", "http://"+server.String()+row.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", row.accept)
+		a, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(a.Body)
+		_ = a.Body.Close()
+		if err != nil || !strings.HasPrefix(string(body), row.want) {
+			t.Errorf("%q %s: %.60q, %v", row.accept, row.path, body, err)
+		}
+		if row.path == "/" && a.Header.Get("Vary") != "Accept" {
+			t.Errorf("%q: no Vary", row.accept)
+		}
 	}
 }
