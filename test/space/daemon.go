@@ -63,7 +63,8 @@ func build(binary string) error {
 	if Race {
 		args = append(args, "-race")
 	}
-	cmd := exec.Command("go", append(args, "github.com/tcpd-project/tcpd/cmd/tcpd")...)
+	cmd := exec.Command("go", append(args, "./cmd/tcpd")...)
+	cmd.Dir = filepath.Join("..", "..") // of test/PACKAGE, which may be a module that does not know what the daemon needs
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
