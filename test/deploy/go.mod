@@ -1,6 +1,6 @@
 module github.com/tcpd-project/tcpd/test/deploy
 
-go 1.26.0
+go 1.26.7
 
 replace github.com/tcpd-project/tcpd => ../..
 

@@ -1,6 +1,6 @@
 module github.com/tcpd-project/tcpd/test/gvisor
 
-go 1.26.0
+go 1.26.7
 
 require (
 	github.com/tcpd-project/tcpd v0.0.0

@@ -1,6 +1,6 @@
 module github.com/tcpd-project/tcpd/test/h2spec
 
-go 1.26.0
+go 1.26.7
 
 require (
 	github.com/summerwind/h2spec v2.2.1+incompatible

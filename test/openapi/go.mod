@@ -1,6 +1,6 @@
 module github.com/tcpd-project/tcpd/test/openapi
 
-go 1.26.0
+go 1.26.7
 
 require (
 	github.com/getkin/kin-openapi v0.153.0
