@@ -32,6 +32,13 @@
 // Connections have a number for their settings, not the settings: there are at most 256 different ones in a stack, and they
 // stay.
 //
+// # Being watched
+//
+// A shard tells those who watch it (Watch) what happens, on its own goroutine: a watch that may come and go at any time needs
+// no lock for that, and nothing is looked up for events that nobody wants. The flight recorder is not a watch, but part of the
+// shard: what it notes of a connection lies under the record's own index, and ends with it. As a Tracer of another package it
+// would need a map of connections, and a lock to be read.
+//
 // # Memory
 //
 // Records lie in slabs, without pointers, and are named by index. A flow in SYN-RECEIVED or in TIME-WAIT has a record
