@@ -32,7 +32,8 @@ func NewHTTP(files fs.FS, page http.Handler, complaints *log.Logger) *http.Serve
 		mux.HandleFunc("GET /{$}", frontPage)
 	} else {
 		mux.Handle("GET /{$}", negotiated(page))
-		mux.Handle(PagePath, page)
+		mux.Handle("GET "+PagePath, page) // not all methods at once: that would not go with the files' pattern
+		mux.Handle("POST "+PagePath, page)
 	}
 	if files != nil {
 		mux.Handle("GET /", http.FileServerFS(plainFiles{files}))

@@ -190,10 +190,10 @@ func TestSlowHeader(t *testing.T) {
 	}
 }
 
-// TestNegotiation: browsers get the page, everybody else text.
+// TestNegotiation: browsers get the page, everybody else text; files are there as ever.
 func TestNegotiation(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "page at "+r.URL.Path) })
-	c := site(t, NewHTTP(nil, page, nil))
+	c := site(t, NewHTTP(fstest.MapFS{"file": {Data: []byte("a file")}}, page, nil))
 	for _, row := range []struct{ accept, path, want string }{
 		{"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "/", "page at /"},
 		{"application/json, text/html;q=0.5", "/", "page at /"},
@@ -202,6 +202,7 @@ func TestNegotiation(t *testing.T) {
 		{"text/plain, text/html;q=0", "/", "This is tcpd"},
 		{"text/html", "/hello", "hello"},
 		{"*/*", "/.tcpd/a", "page at /.tcpd/a"},
+		{"text/html", "/file", "a file"},
 	} {
 		r, err := http.NewRequest("GET", "http://"+server.String()+row.path, nil)
 		if err != nil {

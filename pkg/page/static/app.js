@@ -55,7 +55,7 @@ function describe(c) {
   if (!c) return `${chosen} is over.`;
   const i = c.info || {};
   return `${c.remote} to ${c.local}, ${c.state}; MSS ${i.send_mss || "–"} B, ${i.congestion || "–"}, time-out ${time(i.rto_ns)}` +
-    (c.timer ? `; timer ${c.timer.name}, ${time(c.timer.left_ns)} left` : "") + ".";
+    (c.timer ? `; ${(c.info?.timer ?? c.timer.name).replaceAll("_", " ")} timer, ${time(c.timer.left_ns)} left` : "") + ".";
 }
 
 function row(c) {

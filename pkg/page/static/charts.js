@@ -13,7 +13,10 @@ function options(title, unit, series) {
     title, width: by("rtt").clientWidth || 400, height: 200, cursor: { show: true },
     series: [{}, ...series.map(([label, stroke]) => ({ label, stroke: color(stroke), width: 2, points: { show: true, size: 4 }, value: (_, v) => (v == null ? "–" : v + " " + unit) }))],
     axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => +v.toFixed(3)) }],
-    scales: { y: { range: (_, _low, high) => [0, (high || 1) * 1.15] } },
+    scales: {
+      x: { range: (_, first, last) => [first, Math.max(last, first + 10)] }, // s: one point alone has no width
+      y: { range: (_, _low, high) => [0, (high || 1) * 1.15] },
+    },
   };
 }
 
