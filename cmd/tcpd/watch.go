@@ -184,7 +184,7 @@ type watchModel struct {
 	selected      string // the connection in the details, "" if there are none
 	sorted        int    // index into sorts
 	paused        bool
-	confirm       bool
+	confirm       string // the connection that is to be reset if the answer is yes, "" if nothing is asked
 	help          bool
 	says          string // about the last command
 	ladder        *ladder
@@ -232,10 +232,13 @@ func (m *watchModel) take(l look) {
 		m.complaint = l.err.Error()
 		return
 	}
+	if l.selected != nil && l.selected.ID != m.selected { // asked for before another was opened
+		l.selected = nil
+	}
+	on := m.under()
 	m.complaint = ""
 	m.before, m.now = m.now, l
-	m.sort()
-	m.cursor = max(0, min(m.cursor, len(l.connections)-1))
+	m.sort(on)
 	if v := l.selected; v != nil && v.Info != nil {
 		m.rtts = append(m.rtts, v.Info.RTT.Seconds())
 		m.cwnds = append(m.cwnds, float64(v.Info.Cwnd))
@@ -258,7 +261,8 @@ var sorts = []struct {
 	}},
 }
 
-func (m *watchModel) sort() {
+// sort puts the table in order; the cursor stays on a connection, or where it is if that is not there any more.
+func (m *watchModel) sort(on string) {
 	list := m.now.connections
 	for i := range list {
 		if list[i].Info == nil {
@@ -266,6 +270,10 @@ func (m *watchModel) sort() {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b control.Connection) int { return sorts[m.sorted].less(&a, &b) })
+	if i := slices.IndexFunc(list, func(c control.Connection) bool { return c.ID == on }); i >= 0 {
+		m.cursor = i
+	}
+	m.cursor = max(0, min(m.cursor, len(list)-1))
 }
 
 // key does what a key is for.
@@ -275,10 +283,11 @@ func (m *watchModel) key(k tea.KeyPressMsg) tea.Cmd {
 		return tea.Quit
 	case m.typing:
 		return m.typeKey(k)
-	case m.confirm:
-		m.confirm = false
+	case m.confirm != "":
+		id := m.confirm
+		m.confirm = ""
 		if k.String() == "y" {
-			return m.reset(m.target())
+			return m.reset(id)
 		}
 		return nil
 	}
@@ -302,11 +311,11 @@ func (m *watchModel) key(k tea.KeyPressMsg) tea.Cmd {
 		m.typing, m.typed = true, m.filter
 	case "s":
 		m.sorted = (m.sorted + 1) % len(sorts)
-		m.sort()
+		m.sort(m.under())
 	case "space", "p":
 		m.paused = !m.paused
 	case "r":
-		m.confirm = m.target() != ""
+		m.confirm = m.target()
 	case "?":
 		m.help = !m.help
 	}
@@ -338,8 +347,16 @@ func (m *watchModel) typeKey(k tea.KeyPressMsg) tea.Cmd {
 
 // target is the connection that a command is for.
 func (m *watchModel) target() string {
-	if m.selected != "" || len(m.now.connections) == 0 {
+	if m.selected != "" {
 		return m.selected
+	}
+	return m.under()
+}
+
+// under is the connection under the cursor, "" if there are none.
+func (m *watchModel) under() string {
+	if len(m.now.connections) == 0 {
+		return ""
 	}
 	return m.now.connections[m.cursor].ID
 }
@@ -350,7 +367,7 @@ func (m *watchModel) open() tea.Cmd {
 		return nil
 	}
 	c := m.now.connections[m.cursor]
-	m.selected, m.lines, m.rtts, m.cwnds = c.ID, nil, nil, nil
+	m.selected, m.now.selected, m.lines, m.rtts, m.cwnds = c.ID, nil, nil, nil, nil
 	m.drawn = &bytes.Buffer{}
 	m.ladder = newLadder(m.drawn, false)
 	m.ladder.last = c.ID // it is in the title already

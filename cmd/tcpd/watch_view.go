@@ -261,8 +261,8 @@ func (m *watchModel) foot() string {
 		return m.fit("filter: " + m.typed + "█   " + m.says)
 	case m.typing:
 		return m.fit("filter: " + m.typed + "█   enter, esc")
-	case m.confirm:
-		return reverse + m.fit("reset "+m.target()+"? y, or any other key for no") + plain
+	case m.confirm != "":
+		return reverse + m.fit("reset "+m.confirm+"? y, or any other key for no") + plain
 	case m.says != "":
 		return m.fit(m.says)
 	}
