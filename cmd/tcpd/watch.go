@@ -99,7 +99,7 @@ func (w *watcher) ask(q *ssQuery, selected string) tea.Cmd {
 			return l
 		}
 		f := q.Filter
-		f.Details = true
+		f.Details, f.Page = true, mostRows+1
 		err := w.client.Connections(ctx, f, func(page []control.Connection) error {
 			l.connections = append(l.connections, page...)
 			if len(l.connections) > mostRows {

@@ -17,7 +17,6 @@ import (
 // Client speaks to a daemon.
 type Client struct {
 	path string
-	page int // connections of a page of a listing
 	http http.Client
 }
 
@@ -30,7 +29,7 @@ func NewClient(path string) *Client {
 		}
 		return c, nil
 	}
-	return &Client{path, mostLimit, http.Client{Transport: &http.Transport{DialContext: dial, DisableCompression: true}}}
+	return &Client{path, http.Client{Transport: &http.Transport{DialContext: dial, DisableCompression: true}}}
 }
 
 // Path is where the daemon's socket is.

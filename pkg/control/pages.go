@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -51,7 +52,7 @@ func (c *Client) Connections(ctx context.Context, f Filter, show func([]Connecti
 func (c *Client) ask(ctx context.Context, f Filter, cursor string) <-chan page {
 	answer := make(chan page, 1)
 	go func() {
-		body, err := c.Open(ctx, "GET", "/v1/connections?"+f.values(cursor, c.page).Encode(), nil)
+		body, err := c.Open(ctx, "GET", "/v1/connections?"+f.values(cursor, cmp.Or(f.Page, mostLimit)).Encode(), nil)
 		answer <- page{body, err}
 	}()
 	return answer

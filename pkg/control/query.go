@@ -128,6 +128,7 @@ type Filter struct {
 	Local, Remote         string   // an address or a prefix; "": all
 	LocalPort, RemotePort uint16   // 0: all
 	Details               bool
+	Page                  int // connections that are asked for at a time, for who will not read them all; 0: as many as can be
 }
 
 // values are the parameters that ask for what the filter lets through.

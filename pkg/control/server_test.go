@@ -255,24 +255,26 @@ func TestPages(t *testing.T) {
 func TestClientsPages(t *testing.T) {
 	d := newDaemon(t, nil)
 	d.dial(echoPort, 20)
-	d.client.SetPage(3)
+	f := control.Filter{Page: 3}
 	ids := map[string]bool{}
-	for _, c := range d.all(control.Filter{}) {
+	for _, c := range d.all(f) {
 		ids[c.ID] = true
 	}
 	if len(ids) != 20 {
 		t.Errorf("%d connections", len(ids))
 	}
 	enough, calls := errors.New("enough"), 0
-	err := d.client.Connections(t.Context(), control.Filter{}, func([]control.Connection) error {
-		calls++
+	err := d.client.Connections(t.Context(), f, func(page []control.Connection) error {
+		if calls++; len(page) != f.Page {
+			t.Errorf("%d connections on a page of %d", len(page), f.Page)
+		}
 		return enough
 	})
 	if err != enough || calls != 1 {
 		t.Errorf("%d calls, %v", calls, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = d.client.Connections(ctx, control.Filter{}, func([]control.Connection) error {
+	err = d.client.Connections(ctx, f, func([]control.Connection) error {
 		cancel()
 		return nil
 	})

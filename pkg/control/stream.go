@@ -15,7 +15,7 @@ import (
 type EventFilter struct {
 	Kinds      []string // none: all; not for Capture
 	Connection string   // the id of one connection
-	Filter              // but States and Details
+	Filter              // but States, Details and Page
 }
 
 func (f *EventFilter) values() url.Values {
