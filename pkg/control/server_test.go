@@ -530,9 +530,16 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s is not among %v", what, seen)
 		}
 	}
-	ended, err := d.client.Ended(t.Context())
-	if err != nil || len(ended) == 0 || ended[0].State != "CLOSED" || ended[0].BytesIn != 5 || len(ended[0].Flight) < 4 {
-		t.Errorf("%+v, %v", ended, err)
+	var ended []control.Ended
+	d.await("the ending", func() bool { // the shard keeps it at the end of the turn in which it told of CLOSED
+		var err error
+		if ended, err = d.client.Ended(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return len(ended) > 0
+	})
+	if ended[0].State != "CLOSED" || ended[0].BytesIn != 5 || len(ended[0].Flight) < 4 {
+		t.Errorf("%+v", ended)
 	}
 }
 
