@@ -184,6 +184,7 @@ type watchModel struct {
 	selected      string // the connection in the details, "" if there are none
 	sorted        int    // index into sorts
 	paused        bool
+	asked         bool   // and not yet answered
 	confirm       string // the connection that is to be reset if the answer is yes, "" if nothing is asked
 	help          bool
 	says          string // about the last command
@@ -208,11 +209,13 @@ func (m *watchModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.KeyPressMsg:
 		return m, m.key(msg)
 	case tick:
-		if m.paused {
+		if m.paused || m.asked {
 			return m, nextTick()
 		}
+		m.asked = true // a daemon that is slow is not asked a second time meanwhile
 		return m, tea.Batch(m.ask(m.query, m.selected), nextTick())
 	case look:
+		m.asked = false
 		m.take(msg)
 	case happened:
 		m.draw(msg.Event)
@@ -236,6 +239,9 @@ func (m *watchModel) take(l look) {
 		l.selected = nil
 	}
 	on := m.under()
+	if m.complaint != "" && m.selected != "" {
+		m.follow(m.selected) // the stream has ended with the daemon
+	}
 	m.complaint = ""
 	m.before, m.now = m.now, l
 	m.sort(on)

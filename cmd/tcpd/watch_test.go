@@ -171,8 +171,9 @@ func TestWatchKeys(t *testing.T) {
 	}
 	press(m, "p")
 	m.Update(tick{})
-	if len(a.queries) == before {
-		t.Error("it does not go on")
+	m.Update(tick{}) // the first is not answered yet
+	if len(a.queries) != before+1 {
+		t.Errorf("it asks %d times", len(a.queries)-before)
 	}
 	press(m, "?")
 	if got := shown(t, m); !strings.Contains(got, "its peer gets a RST") {
@@ -185,7 +186,8 @@ func TestWatchKeys(t *testing.T) {
 
 // TestWatchWithoutDaemon: it says so, and is well again with the daemon, whose counters have begun anew.
 func TestWatchWithoutDaemon(t *testing.T) {
-	m, _ := newWatched(t)
+	m, a := newWatched(t)
+	press(m, "enter")
 	m.Update(look{err: errTraced})
 	if got := shown(t, m); !strings.Contains(got, "not now: "+errTraced.Error()) {
 		t.Error(got)
@@ -195,6 +197,9 @@ func TestWatchWithoutDaemon(t *testing.T) {
 	m.Update(again)
 	if got := shown(t, m); !strings.Contains(got, "a second: 0 accepted") || strings.Contains(got, "not now") {
 		t.Error(got)
+	}
+	if len(a.followed) != 2 || a.followed[1] != watched {
+		t.Errorf("its events are not asked for again: %q", a.followed)
 	}
 }
 
