@@ -228,6 +228,7 @@ func TestDialToABlackHole(t *testing.T) {
 		if !errors.Is(err, syscall.ETIMEDOUT) || !errors.As(err, &ne) || !ne.Timeout() {
 			t.Errorf("dial: %v", err)
 		}
+		synctest.Wait() // the turn in which the user was told is over
 		if n := conns(w.client); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
@@ -254,6 +255,7 @@ func TestCancelledDialLeavesNothing(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("dial: %v", err)
 			}
+			synctest.Wait() // the turn in which the user was told is over
 			if n := conns(w.client); n != 0 {
 				t.Errorf("%d connections are left", n)
 			}
@@ -285,6 +287,7 @@ func TestCancelledDialInASimultaneousOpen(t *testing.T) {
 				t.Errorf("dial: %v", err)
 			}
 		}
+		synctest.Wait() // the turn in which the user was told is over
 		if n := conns(w.client) + conns(w.server); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
