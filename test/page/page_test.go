@@ -36,6 +36,25 @@ func TestMain(m *testing.M) {
 // patience is how long the browser may take for all of it; it is no measurement.
 const patience = 2 * time.Minute
 
+// newHome is a directory for the browser, whose helpers may outlive it a little, and write there.
+func newHome(t *testing.T) string {
+	t.Helper()
+	home, err := os.MkdirTemp("", "tcpd-page-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		late := time.Now().Add(patience)
+		for err := os.RemoveAll(home); err != nil; err = os.RemoveAll(home) {
+			if time.Now().After(late) {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	return home
+}
+
 func TestPage(t *testing.T) {
 	space.Need(t, "chromium")
 	s := space.ForDaemon(t)
@@ -50,7 +69,7 @@ func TestPage(t *testing.T) {
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	out := &space.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(os.Environ(), pageVar+"="+page, homeVar+"="+t.TempDir())
+	cmd.Env = append(os.Environ(), pageVar+"="+page, homeVar+"="+newHome(t))
 	if err := s.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
