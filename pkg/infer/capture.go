@@ -134,7 +134,7 @@ func (f *follower) find(from, to netip.AddrPort, g *tcp.Segment) (c *Connection,
 	case tcp.SYN:
 	case kinds: // the SYN itself was not captured
 		c.Client, c.Server, fromClient = to, from, false
-		c.ClientEnd.State, c.ServerEnd.State, c.Middle = fsm.SynSent, fsm.SynRcvd, true
+		c.ClientEnd.State, c.Middle = fsm.SynSent, true
 		c.ClientEnd.iss, c.ClientEnd.una, c.ClientEnd.max = g.Ack-1, g.Ack-1, g.Ack
 		c.ClientEnd.known, c.ClientEnd.synSent = true, true
 		c.ServerEnd.nxt, c.ServerEnd.heard = g.Ack, true

@@ -66,14 +66,9 @@ func (e *End) sends(g *tcp.Segment, text int) (moves []Move, again bool) {
 			*e = End{State: e.State, nxt: e.nxt, heard: e.heard}
 			e.iss, e.una, e.max, e.synSent, e.known = g.Seq, g.Seq, g.Seq+1, true, true
 			e.scaled, e.scale = g.Options.Has&tcp.HasWindowScale != 0, g.Options.WindowScale
+			moves = e.begins(g)
 		}
 		end = end.Add(1)
-		if g.Flags&tcp.ACK == 0 && e.State == fsm.Closed {
-			moves = e.fire(fsm.OpenActive, moves)
-		} else if e.State == fsm.Closed {
-			e.State = fsm.Listen
-			moves = e.fire(fsm.RcvSYN, moves)
-		}
 	}
 	if !e.known {
 		e.una, e.max, e.known = g.Seq, g.Seq, true
@@ -101,6 +96,15 @@ func (e *End) sends(g *tcp.Segment, text int) (moves []Move, again bool) {
 		e.Again++
 	}
 	return moves, again
+}
+
+// begins is how the end came to send its first SYN.
+func (e *End) begins(g *tcp.Segment) []Move {
+	if g.Flags&tcp.ACK == 0 {
+		return e.fire(fsm.OpenActive, nil)
+	}
+	e.State = fsm.Listen // only who listens answers a SYN so
+	return e.fire(fsm.RcvSYN, nil)
 }
 
 // receives is what a segment of the peer's must have done to the end, in the order of RFC 9293 section 3.10.7.4.
