@@ -183,31 +183,39 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) connection(w http.ResponseWriter, r *http.Request) {
-	f, err := parseID(r.PathValue("id"))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("%q is not the id of a connection: %w", r.PathValue("id"), err))
-		return
-	}
-	if keep := s.sees(r); keep != nil && !keep(&f) {
-		refuse(w, http.StatusForbidden, fmt.Errorf("connection %s is not yours", ID(f)))
-		return
-	}
 	var sight stack.Sight
-	var found bool
-	ok := ask(w, r, func(ctx context.Context) (err error) {
+	ok := s.one(w, r, func(ctx context.Context, f stack.Flow) (found bool, err error) {
 		sight, found, err = s.opt.Stack.Find(ctx, f)
-		return err
+		return found, err
 	})
-	switch {
-	case !ok:
-	case !found:
-		refuse(w, http.StatusNotFound, fmt.Errorf("there is no connection %s", ID(f)))
-	default:
+	if ok {
 		c := view(&sight, true)
 		c.Flight = viewNotes(sight.Notes, newClock())
 		c.FlightMissing = sight.Missing
 		answer(w, http.StatusOK, c)
 	}
+}
+
+// one does something with the connection that the path names, and answers if that can't be done: false.
+func (s *Server) one(w http.ResponseWriter, r *http.Request, do func(context.Context, stack.Flow) (found bool, err error)) bool {
+	f, err := parseID(r.PathValue("id"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("%q is not the id of a connection: %w", r.PathValue("id"), err))
+		return false
+	}
+	if keep := s.sees(r); keep != nil && !keep(&f) {
+		refuse(w, http.StatusForbidden, fmt.Errorf("connection %s is not yours", ID(f)))
+		return false
+	}
+	found := false
+	ok := ask(w, r, func(ctx context.Context) (err error) {
+		found, err = do(ctx, f)
+		return err
+	})
+	if ok && !found {
+		refuse(w, http.StatusNotFound, fmt.Errorf("there is no connection %s", ID(f)))
+	}
+	return ok && found
 }
 
 // states counts the connections by state, those included in which there are none.
@@ -227,21 +235,7 @@ func (s *Server) states(w http.ResponseWriter, r *http.Request) {
 
 // reset ends a connection with a RST.
 func (s *Server) reset(w http.ResponseWriter, r *http.Request) {
-	f, err := parseID(r.PathValue("id"))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("%q is not the id of a connection: %w", r.PathValue("id"), err))
-		return
-	}
-	found := false
-	ok := ask(w, r, func(ctx context.Context) (err error) {
-		found, err = s.opt.Stack.Abort(ctx, f)
-		return err
-	})
-	switch {
-	case !ok:
-	case !found:
-		refuse(w, http.StatusNotFound, fmt.Errorf("there is no connection %s", ID(f)))
-	default:
+	if s.one(w, r, s.opt.Stack.Abort) {
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
