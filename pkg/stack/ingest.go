@@ -12,12 +12,13 @@ type arrival struct {
 	raw      []byte // the whole IP packet
 	verified bool   // nobody need check the TCP checksum
 	gso      uint16 // payload bytes of each segment of a superframe, or 0
+	hash     uint64 // of its flow; 0: not known
 	asked    uint64 // the shards that have looked for its connection, as bits
 }
 
-// ingest takes one packet from the device.
-func (s *shard) ingest(p *link.Packet) {
-	a := arrival{raw: p.Head, verified: p.NeedsChecksum || p.Verified, gso: p.GSOSize}
+// ingest takes one packet from the device; hash is its flow's, or 0.
+func (s *shard) ingest(p *link.Packet, hash uint64) {
+	a := arrival{raw: p.Head, verified: p.NeedsChecksum || p.Verified, gso: p.GSOSize, hash: hash}
 	s.counters.Read++
 	s.dispatch(&a)
 	s.raw = nil
@@ -100,7 +101,10 @@ func (s *shard) segment(a *arrival) {
 		s.drop(DropLAND)
 		return
 	}
-	h := s.hash(&f)
+	h := a.hash
+	if h == 0 {
+		h = s.hash(&f)
+	}
 	r := s.table.find(h, keyOf(&f))
 	if r == 0 && s.sendOn(h, a) {
 		return

@@ -76,6 +76,7 @@ type shard struct {
 	env   tcp.Env
 	now   mono.Time
 	batch *link.Batch
+	ahead ahead
 
 	table  table
 	wheel  wheel
@@ -138,6 +139,7 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 		Limit: tcp.Limiter{Key: s.cfg.Secrets[0]},
 		MTU:   s.cfg.Link.MTU, Frame: s.cfg.Link.Superframe, Strict: s.cfg.Strict,
 	}
+	sh.ahead = newAhead(cap(sh.batch.Packets))
 	sh.recorder = newRecorder(s.cfg.Limits.FlightRecorder / n)
 	for i := range s.cfg.Watches {
 		sh.watches = append(sh.watches, &s.cfg.Watches[i])
@@ -207,8 +209,9 @@ func (s *shard) turn() (next mono.Time, err error) {
 	}
 	s.now = max(s.now, s.stack.cfg.Now())
 	s.counters.Turns++
+	s.lookAhead(s.batch.Packets)
 	for i := range s.batch.Packets {
-		s.ingest(&s.batch.Packets[i])
+		s.ingest(&s.batch.Packets[i], s.ahead.hashes[i])
 	}
 	s.expire()
 	s.inbox.drain()

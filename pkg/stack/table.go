@@ -1,17 +1,21 @@
 package stack
 
-// table finds a flow's record by linear hashing: it grows by one bucket at a time, so that no packet ever waits for
-// it. The chains run through the records themselves.
+// table finds a flow's record by linear hashing: it grows by a few buckets at a time, so that no packet waits for it for long.
+// The chains run through the records themselves.
 type table struct {
 	heads [][]ref // in blocks, so that growing copies nothing large
 	count int
 	low   uint32 // buckets when the current doubling began
 	split uint32 // buckets already split in it
+	seen  ref    // as ahead.seen
 	entry func(ref) *entry
 	hash  func(*entry) uint64
 }
 
-const headLog = 12
+const (
+	headLog = 12
+	splits  = 16 // a power of 2: how many buckets grow splits
+)
 
 func newTable(at func(ref) *entry, hash func(*entry) uint64) table {
 	return table{heads: [][]ref{make([]ref, 1<<headLog)}, low: 1 << headLog, entry: at, hash: hash}
@@ -59,11 +63,25 @@ func (t *table) remove(h uint64, r ref) {
 	}
 }
 
-// grow splits one bucket in two.
+// grow splits some buckets in two. It looks at the first records of all of them before: see ahead.
 func (t *table) grow() {
 	if fresh := t.low + t.split; int(fresh>>headLog) == len(t.heads) {
 		t.heads = append(t.heads, make([]ref, 1<<headLog))
 	}
+	for b := t.split; b < t.split+splits; b++ {
+		if r := *t.head(b); r != 0 {
+			t.seen += t.entry(r).next
+		}
+	}
+	for range splits {
+		t.splitNext()
+	}
+	if t.split == t.low {
+		t.low, t.split = 2*t.low, 0
+	}
+}
+
+func (t *table) splitNext() {
 	chain := *t.head(t.split)
 	*t.head(t.split) = 0
 	t.split++
@@ -74,8 +92,5 @@ func (t *table) grow() {
 		e.next = *head
 		*head = chain
 		chain = next
-	}
-	if t.split == t.low {
-		t.low, t.split = 2*t.low, 0
 	}
 }

@@ -122,3 +122,17 @@ func BenchmarkTableMiss(b *testing.B) {
 		}
 	}
 }
+
+// What a new flow costs, while the table grows.
+func BenchmarkTableInsert(b *testing.B) {
+	const n = 1_000_000
+	skipMany(b, n)
+	tab := newTabled(n)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%n == 0 {
+			tab.table = newTable(tab.entry, tab.hash)
+		}
+		tab.put(i%n + 1)
+	}
+}

@@ -187,6 +187,14 @@ func (c *Conn) any(f facts) bool { return c.facts&f != 0 }
 func (c *Conn) set(f facts)      { c.facts |= f }
 func (c *Conn) unset(f facts)    { c.facts &^= f }
 
+// Fetch reads a word of each cache line of the connection, so that they are in the cache when they are needed. The sum means
+// nothing.
+func (c *Conn) Fetch() uint64 {
+	return uint64(c.facts) + uint64(c.snd.ring) + uint64(c.rcv.read) + uint64(c.rtt.srtt) + uint64(c.cw.Cwnd) + c.cw.Priv[7] +
+		uint64(c.timer[2]) + uint64(c.rack.end) + uint64(c.episode.flight) + uint64(c.userTimeout) + uint64(c.busy.since) +
+		uint64(c.heard) + c.count.bytesLost
+}
+
 // State is where the connection is.
 func (c *Conn) State() fsm.State { return c.state }
 
