@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -30,6 +31,7 @@ type device struct {
 
 	malformed *atomic.Uint64
 	parking   parking
+	found     link.Batch // what Wait has read
 
 	use    atomic.Int64 // calls that use the descriptors; plus closing once Close was called
 	finish sync.Once
@@ -44,7 +46,7 @@ const closing = 1 << 32
 
 // newDevice takes fd over, which is nonblocking.
 func newDevice(name string, fd int, vnet bool, malformed *atomic.Uint64) (*device, error) {
-	d := &device{name: name, fd: fd, vnet: vnet, malformed: malformed, ended: make(chan struct{})}
+	d := &device{name: name, fd: fd, vnet: vnet, malformed: malformed, found: *link.NewBatch(), ended: make(chan struct{})}
 	if err := d.parking.open(fd); err != nil {
 		return nil, err
 	}
@@ -93,24 +95,31 @@ func (d *device) Close() error {
 // headroom is where packets begin in a Batch's room: their words are aligned, and the header fits before them.
 const headroom = 16
 
-// Read fills b until the queue is empty.
+// Read takes what Wait has found, or else fills b until the queue is empty.
 func (d *device) Read(b *link.Batch) error {
 	b.Reset()
 	if !d.enter() {
 		return link.ErrClosed
 	}
-	err := d.fill(b)
+	var err error
+	if len(d.found.Packets) > 0 {
+		*b, d.found = d.found, *b
+		d.found.Reset()
+	} else {
+		err = d.fill(b, math.MaxInt)
+	}
 	d.parking.spin.crowd = len(b.Packets) > 1
 	d.leave()
 	return err
 }
 
-func (d *device) fill(b *link.Batch) error {
+// fill adds up to most packets to b.
+func (d *device) fill(b *link.Batch, most int) error {
 	from := headroom
 	if d.vnet {
 		from -= headerLen
 	}
-	for room := b.Room(); room != nil; room = b.Room() {
+	for room := b.Room(); room != nil && len(b.Packets) < most; room = b.Room() {
 		n, errno := sysRead(d.fd, room[from:])
 		switch {
 		case errno == unix.EAGAIN:

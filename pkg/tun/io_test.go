@@ -294,8 +294,42 @@ func TestNoWakeIsLost(t *testing.T) {
 	wg.Wait()
 }
 
+// What a Wait has read while it spun is what the next Read brings; until then every Wait returns at once.
+func TestSpinKeepsWhatItReads(t *testing.T) {
+	inNamespace(t)
+	d := mustOpen(t, Config{}).Link().Queues[0].(*device)
+	batch := link.NewBatch()
+	if err := d.Read(batch); err != nil { // what the kernel says of its own accord
+		t.Fatal(err)
+	}
+	d.parking.spin = spinning{window: maxSpin}
+	for _, text := range []string{"1", "2", "3"} {
+		send(t, text)
+	}
+	for range 3 {
+		if err := d.Wait(mono.Never); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found := len(d.found.Packets)
+	var got []byte
+	for range 2 { // the second brings none of them again
+		if err := d.Read(batch); err != nil {
+			t.Fatal(err)
+		}
+		for i := range batch.Packets {
+			if p := &batch.Packets[i]; protocol(17)(p) {
+				got = append(got, p.Head[len(p.Head)-1])
+			}
+		}
+	}
+	if found < 3 || string(got) != "123" {
+		t.Errorf("%d packets were found, and %q was read", found, got)
+	}
+}
+
 func TestSpinAdapts(t *testing.T) {
-	var s spin
+	var s spinning
 	s.parked(10 * time.Microsecond)
 	if s.window != maxSpin {
 		t.Errorf("a short wait left a window of %v", s.window)

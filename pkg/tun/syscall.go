@@ -31,14 +31,6 @@ func appendPart(iov []unix.Iovec, b []byte) []unix.Iovec {
 	return append(iov, v)
 }
 
-// sysPoll asks for readiness without waiting.
-func sysPoll(fds []unix.PollFd) (int, unix.Errno) {
-	var now unix.Timespec
-	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)),
-		uintptr(unsafe.Pointer(&now)), 0, 0, 0)
-	return int(n), errno
-}
-
 // sysPark waits for readiness until a time, leaving the processor to other goroutines.
 func sysPark(fds []unix.PollFd, until mono.Time) (int, unix.Errno) {
 	var left *unix.Timespec

@@ -2,6 +2,7 @@ package tun
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,7 @@ type parking struct {
 	state atomic.Uint32 // idle, parked or woken
 	event int           // eventfd
 	fds   [2]unix.PollFd
-	spin  spin
+	spin  spinning
 }
 
 const (
@@ -64,13 +65,17 @@ func (d *device) Wait(until mono.Time) error {
 	}
 	defer d.leave()
 	k := &d.parking
-	if k.state.Load() == woken || until <= mono.Now() {
+	if k.state.Load() == woken || len(d.found.Packets) > 0 || until <= mono.Now() {
 		k.state.Store(idle)
 		return nil // Close is noticed by whatever is called next
 	}
 	k.fds[0].Revents, k.fds[1].Revents = 0, 0
-	ready, errno := k.spinUntil(until)
-	if !ready && errno == 0 && k.state.CompareAndSwap(idle, parked) {
+	ready, err := d.spin(until)
+	if err != nil {
+		return err
+	}
+	var errno unix.Errno
+	if !ready && k.state.CompareAndSwap(idle, parked) {
 		errno = k.park(until)
 	}
 	k.state.Store(idle)
@@ -99,32 +104,34 @@ func (k *parking) park(until mono.Time) unix.Errno {
 	return errno
 }
 
-// spinUntil polls for as long as spinning is thought to pay; ready says that there is something to do, or that
-// the time has come.
-func (k *parking) spinUntil(until mono.Time) (ready bool, errno unix.Errno) {
+// spin reads for as long as spinning is thought to pay; ready says that there is something to do, or that the time has come.
+// What it reads first is perhaps not all that came during the turn; after that one packet is all there is.
+func (d *device) spin(until mono.Time) (ready bool, err error) {
+	k := &d.parking
 	if k.spin.crowd || k.spin.window == 0 {
-		return false, 0
+		return false, nil
 	}
 	from := mono.Now()
 	end := mono.Min(from.Add(k.spin.window), until)
+	err = d.fill(&d.found, math.MaxInt)
 	for now := from; ; now = mono.Now() {
-		n, errno := sysPoll(k.fds[:1])
 		switch {
-		case n > 0 || errno != 0 || k.state.Load() == woken:
-			return true, errno
+		case len(d.found.Packets) > 0 || err != nil || k.state.Load() == woken:
+			return true, err
 		case now >= until:
-			return true, 0
+			return true, nil
 		case now >= end:
-			return false, 0
+			return false, nil
 		}
+		err = d.fill(&d.found, 1)
 	}
 }
 
-// spin decides how long to spin before parking. A wait that ended soon after parking would have been shorter and
+// spinning decides how long to spin before parking. A wait that ended soon after parking would have been shorter and
 // cheaper by spinning: the window opens. A wait that outlasted the window shuts it by half, so that an idle
 // device soon parks at once. Where packets come several at a time, nobody waits for an answer to the last alone, and the
 // processor is of more use to those who send them.
-type spin struct {
+type spinning struct {
 	window time.Duration
 	crowd  bool // the last Read brought more than one packet
 }
@@ -139,7 +146,7 @@ const (
 )
 
 // parked tells of a wait that spinning did not end: it took d more.
-func (s *spin) parked(d time.Duration) {
+func (s *spinning) parked(d time.Duration) {
 	switch {
 	case d <= soon:
 		s.window = maxSpin
