@@ -55,7 +55,7 @@ func (s *shard) opening(l *Listener, f *Flow, iss seq.Num, offset uint32) tcp.Op
 func (s *shard) deliverHalf(r ref, h uint64, f *Flow, g *tcp.Segment) {
 	rec := s.halves.at(r.index())
 	c := &s.temp
-	rec.tcp.Unpack(&s.env, c)
+	s.unpack(&rec.tcp)
 	l := s.stack.listeners.Load().find(f.Local, f.LocalPort)
 	if l != nil && s.queueFull(l, f, g) {
 		return
@@ -73,6 +73,7 @@ func (s *shard) sendHalf(r ref, h uint64, f *Flow, l *Listener) {
 	if !c.Opened() {
 		s.sendAll(f, c)
 		if c.Released() {
+			s.fail(f)
 			s.dropHalf(r, h)
 			return
 		}
@@ -103,6 +104,12 @@ func (s *shard) dropHalf(r ref, h uint64) {
 	s.halves.release(r.index())
 }
 
+// unpack makes s.temp what h was packed from.
+func (s *shard) unpack(h *tcp.HalfOpen) {
+	h.Unpack(&s.env, &s.temp)
+	s.recorder.passing.count = 0
+}
+
 func (s *shard) halfTimeout(r ref) {
 	rec := s.halves.at(r.index())
 	if rec.tcp.Deadline() > s.now {
@@ -111,7 +118,7 @@ func (s *shard) halfTimeout(r ref) {
 	}
 	f := rec.flow()
 	s.workApart(&f)
-	rec.tcp.Unpack(&s.env, &s.temp)
+	s.unpack(&rec.tcp)
 	s.temp.Timeout(&s.env, s.now)
 	s.sendHalf(r, s.hash(&f), &f, nil)
 }

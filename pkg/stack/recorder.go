@@ -38,13 +38,16 @@ const (
 
 // flight is a record.
 type flight struct {
-	owner uint32 // the connection's index; ended and the place in recorder.endings; 0: nobody's
+	owner uint32 // the connection's index; endings.mark and the place in the list; 0: nobody's
 	count uint32 // of notes ever
 	notes [maxNotes]Note
 }
 
-// ended marks owners that are no connections any more.
-const ended uint32 = 1 << 31
+// What marks owners that are no connections any more.
+const (
+	markEnded  uint32 = 1 << 31
+	markFailed uint32 = 1<<31 | 1<<30
+)
 
 // flightSize is that of a flight in bytes (TestFlightSize).
 const flightSize = 296
@@ -76,8 +79,20 @@ type ending struct {
 	tally  tcp.Tally
 }
 
-// maxEndings is how many connections that are over a shard remembers.
-const maxEndings = 256
+// endings are the last connections of a kind that are over.
+type endings struct {
+	list []ending
+	next int // place in list
+	most int
+	mark uint32 // of the owner of a record, with the place
+}
+
+// How many connections that are over a shard remembers: of those that were open, and of those that were half-open to their
+// end, of which a flood must not wash out the others.
+const (
+	maxEndings = 256
+	maxFailed  = 64
+)
 
 // recorder is a shard's flight recorder.
 type recorder struct {
@@ -86,13 +101,18 @@ type recorder struct {
 	had     uint32 // the last record that was ever taken
 	free    []uint32
 	hand    uint32 // the record taken last, once there is none that is nobody's
-	endings []ending
-	next    int // place in endings
+	ended   endings
+	failed  endings
+	passing flight // of what is worked on and has no place for a record: it may come to be one of those that have failed
 }
 
-func newRecorder(bytes int) recorder { return recorder{most: max(bytes, 0) / flightSize} }
+func newRecorder(bytes int) recorder {
+	return recorder{
+		most: max(bytes, 0) / flightSize, ended: endings{most: maxEndings, mark: markEnded}, failed: endings{most: maxFailed, mark: markFailed},
+	}
+}
 
-func (r *recorder) on() bool { return r.most > maxEndings }
+func (r *recorder) on() bool { return r.most > maxEndings+maxFailed }
 
 // flightsLog is how many records a block has, as a power of two.
 const flightsLog = 8
@@ -154,30 +174,54 @@ func (s *shard) recordDrop(d tcp.Drop, g *tcp.Segment) {
 	})
 }
 
+// remember puts e where the one was that has been over for longest; owner is whose its record is to be.
+func (r *recorder) remember(list *endings, e ending) (kept *ending, owner uint32) {
+	if len(list.list) < list.most {
+		list.next = len(list.list)
+		list.list = append(list.list, ending{})
+	}
+	kept, owner = &list.list[list.next], list.mark|uint32(list.next)
+	if r.of(owner, kept.flight) != nil {
+		r.at(kept.flight).owner = 0
+		r.free = append(r.free, kept.flight)
+	}
+	*kept = e
+	list.next = (list.next + 1) % list.most
+	return kept, owner
+}
+
 // conclude keeps what there is to tell of a connection that is over.
 func (s *shard) conclude(i uint32) {
 	r, rec := &s.recorder, s.conns.at(i)
 	if !r.on() {
 		return
 	}
-	if len(r.endings) < maxEndings {
-		r.next = len(r.endings)
-		r.endings = append(r.endings, ending{})
-	}
-	e := &r.endings[r.next]
-	place := ended | uint32(r.next)
-	if r.of(place, e.flight) != nil {
-		r.at(e.flight).owner = 0
-		r.free = append(r.free, e.flight)
-	}
-	*e = ending{key: rec.key, at: s.now, state: rec.tcp.State(), tally: rec.tcp.Tally()}
+	e, owner := r.remember(&r.ended, ending{key: rec.key, at: s.now, state: rec.tcp.State(), tally: rec.tcp.Tally()})
 	if f := r.of(i, rec.flight); f != nil {
-		f.owner, e.flight = place, rec.flight
+		f.owner, e.flight = owner, rec.flight
 	}
-	r.next = (r.next + 1) % maxEndings
 }
 
-// Ending is a connection that is over, or that has only TIME-WAIT before it.
+// fail keeps what there is to tell of a half-open connection, in s.temp, that is over.
+func (s *shard) fail(f *Flow) {
+	r := &s.recorder
+	if !r.on() {
+		return
+	}
+	e, owner := r.remember(&r.failed, ending{key: keyOf(f), at: s.now, state: s.temp.State(), tally: s.temp.Tally()})
+	e.flight = r.take(owner)
+	kept := r.at(e.flight)
+	kept.count, kept.notes = r.passing.count, r.passing.notes
+}
+
+// pass notes something about what has no place for a record.
+func (r *recorder) pass(n Note, now mono.Time) {
+	n.At = now
+	r.passing.add(n)
+}
+
+// Ending is a connection that is over, or that has only TIME-WAIT before it. One that came no further than SYN-RECEIVED tells
+// only of its end.
 type Ending struct {
 	Flow  Flow
 	Shard int
@@ -200,13 +244,14 @@ func (s *Stack) Endings(ctx context.Context) (list []Ending, err error) {
 }
 
 func (s *shard) ended(list []Ending) []Ending {
-	r := &s.recorder
-	for k := range r.endings {
-		i := (r.next + maxEndings - 1 - k) % maxEndings % len(r.endings)
-		e := &r.endings[i]
-		n := Ending{Flow: e.key.flow(), Shard: s.id, At: e.at, State: e.state, Tally: e.tally}
-		n.Notes, n.Missing = r.notes(ended|uint32(i), e.flight)
-		list = append(list, n)
+	for _, of := range []*endings{&s.recorder.ended, &s.recorder.failed} {
+		for k := range of.list {
+			i := (of.next + of.most - 1 - k) % of.most % len(of.list)
+			e := &of.list[i]
+			n := Ending{Flow: e.key.flow(), Shard: s.id, At: e.at, State: e.state, Tally: e.tally}
+			n.Notes, n.Missing = s.recorder.notes(of.mark|uint32(i), e.flight)
+			list = append(list, n)
+		}
 	}
 	return list
 }

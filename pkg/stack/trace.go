@@ -149,8 +149,10 @@ func (s *shard) tell(e Event) {
 
 // Transition implements tcp.Tracer.
 func (s *shard) Transition(_ *tcp.Conn, from fsm.State, e fsm.Event, to fsm.State) {
-	if s.current != 0 && from != fsm.Closed {
-		s.record(Note{Kind: Transitions, State: from, Event: e, To: to})
+	if n := (Note{Kind: Transitions, State: from, Event: e, To: to}); s.current == 0 {
+		s.recorder.pass(n, s.now)
+	} else if from != fsm.Closed {
+		s.record(n)
 	}
 	if s.heard&Transitions != 0 {
 		s.tell(Event{Kind: Transitions, Flow: s.flow, State: from, Event: e, To: to})

@@ -8,6 +8,8 @@ import (
 
 	"github.com/tcpd-project/tcpd/pkg/fsm"
 	"github.com/tcpd-project/tcpd/pkg/link/pipe"
+	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/service"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
@@ -177,7 +179,7 @@ func (h holder) Ready(c stack.Conn, _ tcp.Events) { *h.c = c }
 // TestFlightRecordsAreBounded: with room for few, the latest have them.
 func TestFlightRecordsAreBounded(t *testing.T) {
 	n := newBench(t, pipe.Options{MTU: 1500, Packets: 4096, Bytes: 64 << 20}, 0)
-	const records = 300
+	const records = 400
 	la, lb := pipe.New(1, pipe.Options{MTU: 1500, Packets: 4096, Bytes: 64 << 20})
 	n.a = n.host(la, addrA)
 	n.b = n.hostWith(lb, addrB, tcp.Settings{}, stack.Limits{FlightRecorder: records * 296})
@@ -199,4 +201,61 @@ func TestFlightRecordsAreBounded(t *testing.T) {
 	if with != records-1 {
 		t.Errorf("%d connections have a record, of which there are %d", with, records-1)
 	}
+}
+
+// TestHalfOpenThatFails: how a connection ended that came no further than SYN-RECEIVED is kept, too, and however many of them
+// there are, those that were open are not forgotten for them.
+func TestHalfOpenThatFails(t *testing.T) {
+	v := serve(t, service.Echo{}, 1)
+	v.send(0, tcp.RST, 0)
+	v.unanswered()
+	v.clients = make([]client, 400)
+	v.send(0, tcp.SYN, 0)
+	for range 200 {
+		v.now = v.now.Add(mono.Second)
+		v.unanswered()
+	}
+	end := endingsOf(t, v.b)
+	if len(end) != 2 || !slices.Equal(spell(end[0].Notes), []string{"SYN-RECEIVED --GaveUp--> CLOSED"}) || end[0].Retransmits != uint32(tcp.Defaults().SynAckRetries) {
+		t.Errorf("of a SYN,ACK that was never acknowledged there is told %+v", end[0])
+	}
+	for i := 1; i < len(v.clients); i++ {
+		v.send(i, tcp.SYN, 0)
+		v.unanswered()
+		v.send(i, tcp.RST, 0)
+		v.unanswered()
+	}
+	end = endingsOf(t, v.b)
+	if want := []string{"SYN-RECEIVED --RcvRST--> CLOSED"}; !slices.Equal(spell(end[0].Notes), want) {
+		t.Errorf("of one that was reset there is noted %q, not %q", spell(end[0].Notes), want)
+	}
+	last := end[len(end)-1]
+	if want := []string{"SYN-RECEIVED --SYNAcked--> ESTABLISHED", "ESTABLISHED --RcvRST--> CLOSED"}; len(end) != 65 || !slices.Equal(spell(last.Notes), want) {
+		t.Errorf("%d are remembered, and of the one that was open %q, not %q", len(end), spell(last.Notes), want)
+	}
+}
+
+// unanswered is a turn whose segments nobody hears.
+func (v *served) unanswered() {
+	if _, err := v.b.Turn(0); err != nil {
+		v.tb.Fatal(err)
+	}
+	for {
+		if err := v.wire.Read(v.heard); err != nil {
+			v.tb.Fatal(err)
+		}
+		if len(v.heard.Packets) == 0 {
+			return
+		}
+	}
+}
+
+// endingsOf are the latest first.
+func endingsOf(t *testing.T, s *stack.Stack) []stack.Ending {
+	t.Helper()
+	list, err := s.Endings(t.Context())
+	if err != nil || len(list) == 0 {
+		t.Fatalf("%d endings, %v", len(list), err)
+	}
+	return list
 }

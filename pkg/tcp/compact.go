@@ -96,7 +96,7 @@ func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 		c.acc.received++
 	}
 	c.userTimeout, c.finTimeout = millis(s.UserTimeout), millis(s.FinTimeout)
-	c.count.segsIn, c.count.segsOut = 1, uint32(h.sends)
+	c.count.segsIn, c.count.segsOut, c.count.retransmits = 1, uint32(h.sends), uint32(h.retries)
 	if s.KeepAlive {
 		c.SetKeepAlive(x, 0, s.KeepIdle, s.KeepInterval, s.KeepCount)
 	}
