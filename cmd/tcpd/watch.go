@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -24,29 +28,33 @@ func newWatch() *cobra.Command {
 		Long: "A live screen of a running daemon: connections by state, rates, and a table of connections. Of the one that is selected,\n" +
 			"enter shows the state diagram with the way that it has come, who owes the next move, round trip and window over time, and\n" +
 			"its ladder. FILTER is a filter of \"tcpd ss\"; all states are shown unless it names some.\n\n" +
+			"Wide has more columns. \"-o json\" needs no terminal: it prints what the screen would show, an object a second, until Control-C.\n\n" +
 			"Keys: up, down, enter, / to filter, s to sort, space to pause, r to reset the connection, ? for help, q to quit.",
-		Example: "  tcpd watch\n  tcpd watch state established sport = :80",
+		Example: "  tcpd watch\n  tcpd watch state established sport = :80\n  tcpd watch -o json | jq .states",
 	}
-	newOperation(cmd, "", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
-		if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
-			return usageError{errors.New(`a screen needs a terminal: "tcpd ss" lists connections, "tcpd trace" writes what happens in them`)}
-		}
+	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
 		q, err := watchFilter(args)
 		if err != nil {
 			return usageError{err}
+		}
+		if o.output == outputJSON {
+			return newWatcher(cmd.Context(), c).report(cmd.OutOrStdout(), q)
+		}
+		if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
+			return usageError{errors.New(`a screen needs a terminal: "tcpd watch -o json" needs none, "tcpd ss" lists connections, "tcpd trace" writes what happens in them`)}
 		}
 		if _, err := c.Level(cmd.Context()); err != nil { // is anybody there?
 			return err
 		}
 		w := newWatcher(cmd.Context(), c)
 		m := newWatchModel(c.Path(), strings.Join(args, " "), q, w)
+		m.wide = o.output == outputWide
 		p := tea.NewProgram(m, tea.WithContext(cmd.Context()))
 		w.send = p.Send
 		defer w.follow("")
 		_, err = p.Run()
 		return err
 	})
-	_ = cmd.Flags().MarkHidden("output")
 	return cmd
 }
 
@@ -81,46 +89,75 @@ type look struct {
 	err         error
 }
 
+// report prints a look a second as JSON until the user has had enough, or the daemon ends.
+func (w *watcher) report(to io.Writer, q *ssQuery) error {
+	ctx, done := signal.NotifyContext(w.ctx, os.Interrupt, syscall.SIGTERM)
+	defer done()
+	w.ctx = ctx
+	out, every := json.NewEncoder(to), time.NewTicker(time.Second)
+	defer every.Stop()
+	for {
+		l := w.look(q, "")
+		if ctx.Err() != nil {
+			return nil
+		}
+		if l.err != nil {
+			return l.err
+		}
+		if err := out.Encode(map[string]any{"at": l.at, "states": l.states, "counters": l.counters, "connections": l.connections, "more": l.more}); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+		}
+	}
+}
+
 // mostRows bounds the connections that are fetched for the table.
 const mostRows = 1000
 
 var errRows = errors.New("enough rows")
 
-// ask looks at the daemon now.
+// ask looks at the daemon in the background.
 func (w *watcher) ask(q *ssQuery, selected string) tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
-		defer cancel()
-		l := look{at: time.Now()}
-		if l.states, l.err = w.client.States(ctx); l.err != nil {
-			return l
-		}
-		if l.counters, l.err = w.client.Counters(ctx); l.err != nil {
-			return l
-		}
-		f := q.Filter
-		f.Details, f.Page = true, mostRows+1
-		err := w.client.Connections(ctx, f, func(page []control.Connection) error {
-			l.connections = append(l.connections, page...)
-			if len(l.connections) > mostRows {
-				return errRows
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errRows) {
-			l.err = err
-			return l
-		}
-		if l.more = len(l.connections) > mostRows; l.more {
-			l.connections = l.connections[:mostRows]
-		}
-		if selected != "" {
-			if v, err := w.client.Connection(ctx, selected); err == nil {
-				l.selected = &v
-			}
-		}
+	return func() tea.Msg { return w.look(q, selected) }
+}
+
+// look looks at the daemon now.
+func (w *watcher) look(q *ssQuery, selected string) look {
+	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
+	defer cancel()
+	l := look{at: time.Now(), connections: []control.Connection{}}
+	if l.states, l.err = w.client.States(ctx); l.err != nil {
 		return l
 	}
+	if l.counters, l.err = w.client.Counters(ctx); l.err != nil {
+		return l
+	}
+	f := q.Filter
+	f.Details, f.Page = true, mostRows+1
+	err := w.client.Connections(ctx, f, func(page []control.Connection) error {
+		l.connections = append(l.connections, page...)
+		if len(l.connections) > mostRows {
+			return errRows
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errRows) {
+		l.err = err
+		return l
+	}
+	if l.more = len(l.connections) > mostRows; l.more {
+		l.connections = l.connections[:mostRows]
+	}
+	if selected != "" {
+		if v, err := w.client.Connection(ctx, selected); err == nil {
+			l.selected = &v
+		}
+	}
+	return l
 }
 
 // happened is an event of the connection that is followed.
@@ -174,6 +211,7 @@ type watchModel struct {
 	asker
 	socket        string
 	width, height int
+	wide          bool
 	query         *ssQuery
 	filter        string // as it was typed
 	typed         string // while it is

@@ -146,16 +146,15 @@ func (m *watchModel) tableRows() int { return max(1, m.height-9) }
 func (m *watchModel) table(room int) []string {
 	list := m.now.connections
 	title := fmt.Sprintf("%-12s %8s %8s  %-21s  %-21s %9s", "State", "Recv-Q", "Send-Q", "Local", "Peer", "RTT")
+	if m.wide {
+		title += fmt.Sprintf(" %9s %9s %9s %7s", "Cwnd", "In", "Out", "Again")
+	}
 	lines := []string{bold + m.fit(title) + plain}
 	rows := max(1, room-2)
 	first := max(0, min(m.cursor-rows/2, len(list)-rows))
 	for i := first; i < len(list) && i < first+rows; i++ {
 		c := &list[i]
-		rtt := ""
-		if c.Info.RTT > 0 {
-			rtt = fmt.Sprintf("%.2f ms", c.Info.RTT.Seconds()*1000)
-		}
-		line := m.fit(fmt.Sprintf("%-12s %8d %8d  %-21s  %-21s %9s", c.State, c.Receive, c.Send, c.Local, c.Remote, rtt))
+		line := m.fit(m.row(c))
 		if i == m.cursor {
 			line = reverse + line + plain
 		}
@@ -165,6 +164,18 @@ func (m *watchModel) table(room int) []string {
 		lines = append(lines, m.fit(fmt.Sprintf("there are more than %d: / filters", mostRows)))
 	}
 	return lines
+}
+
+func (m *watchModel) row(c *control.Connection) string {
+	rtt := ""
+	if c.Info.RTT > 0 {
+		rtt = fmt.Sprintf("%.2f ms", c.Info.RTT.Seconds()*1000)
+	}
+	line := fmt.Sprintf("%-12s %8d %8d  %-21s  %-21s %9s", c.State, c.Receive, c.Send, c.Local, c.Remote, rtt)
+	if m.wide {
+		line += fmt.Sprintf(" %9s %9s %9s %7d", size(float64(c.Info.Cwnd)), size(float64(c.Info.BytesIn)), size(float64(c.Info.BytesOut)), c.Info.Retransmits)
+	}
+	return line
 }
 
 // diagram is the machine, as Figure 5 of RFC 9293 has it, without what ends a connection early.
@@ -212,7 +223,18 @@ func (m *watchModel) details(room int) []string {
 		lines = append(lines, m.fit(fmt.Sprintf("RTT  %-30s %.2f ms", spark(m.rtts, 30), m.rtts[n-1]*1000)),
 			m.fit(fmt.Sprintf("cwnd %-30s %s", spark(m.cwnds, 30), size(m.cwnds[n-1]))))
 	}
-	return m.withLadder(append(lines, ""), room)
+	lines = append(lines, "")
+	if len(m.lines) == 0 { // the ladder begins now: until then, what was remarkable before
+		for _, l := range s.conn.Explain().Happened {
+			times := ""
+			if l.Times > 1 {
+				times = fmt.Sprintf(" %d times", l.Times)
+			}
+			lines = append(lines, m.fit(fmt.Sprintf("%s  %s%s", s.began.Add(l.At).Format("15:04:05.000000"), l.What, times)))
+		}
+		lines = lines[:min(len(lines), max(1, room-1))]
+	}
+	return m.withLadder(lines, room)
 }
 
 // withLadder adds as much of the ladder's end as there is room for.
