@@ -36,7 +36,7 @@ func seconds(n int, selected bool) look {
 		connections: []control.Connection{
 			{ID: "10.7.0.2:7-10.7.0.1:35880", State: "TIME-WAIT", Local: "10.7.0.2:7", Remote: "10.7.0.1:35880"},
 			{ID: watched, State: "ESTABLISHED", Local: "10.7.0.2:80", Remote: "10.7.0.1:40614", Receive: 12,
-				Info: &control.Details{RTT: 1500 * time.Microsecond, InitialReceived: 1000, InitialSend: 2000}},
+				Info: &control.Details{RTT: 1500 * time.Microsecond, Cwnd: 14480, BytesIn: 12, InitialReceived: 1000, InitialSend: 2000}},
 		},
 	}
 	if selected {
@@ -104,6 +104,12 @@ func TestWatchTable(t *testing.T) {
 			}
 		}
 	}
+	m.wide = true
+	m.Update(tea.WindowSizeMsg{Width: 140, Height: 24})
+	if got := shown(t, m); !strings.Contains(got, "Cwnd        In       Out   Again\n") || !strings.Contains(got, "14.5 kB      12 B") {
+		t.Errorf("wide: %s", got)
+	}
+	m.wide = false
 	m.Update(tea.WindowSizeMsg{Width: 100, Height: 24})
 	want := "ESTABLISHED        12        0  10.7.0.2:80            10.7.0.1:40614          1.50 ms\nTIME-WAIT"
 	if got := shown(t, m); !strings.Contains(got, want) {
@@ -119,6 +125,9 @@ func TestWatchDetails(t *testing.T) {
 	}
 	m.Update(seconds(3, true))
 	m.Update(seconds(4, true))
+	if got := shown(t, m); !strings.Contains(got, "SYN-RECEIVED SYNAcked ESTABLISHED") || !strings.Contains(got, "nothing has happened since") {
+		t.Errorf("its flight record is not on\n%s", got)
+	}
 	m.Update(happened{&control.Event{At: 1, Kind: "arrival", Connection: watched, State: "ESTABLISHED",
 		Segment: &control.Segment{Flags: "ACK", Seq: 1001, Ack: 2101}}})
 	m.Update(happened{&control.Event{At: 1, Kind: "arrival", Connection: "another", State: "LISTEN", Segment: &control.Segment{Flags: "SYN"}}})

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"encoding/json"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -88,5 +90,47 @@ func TestWatch(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Error("q does not end it")
+	}
+}
+
+// TestWatchJSON: without a terminal, a look a second, until Control-C.
+func TestWatchJSON(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	d := startDaemon(t, s)
+	c := d.dial(echoPort)
+	setDeadline(t, c, patience)
+	if err := space.RoundTrip(c, payload(1, 100)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tcpd, "watch", "-o", "json", "state", "established")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	looks := json.NewDecoder(out)
+	for range 2 {
+		var look struct {
+			At          time.Time
+			States      map[string]int
+			Counters    struct{ Accepted int }
+			Connections []struct{ State, Remote string }
+		}
+		if err := looks.Decode(&look); err != nil {
+			t.Fatal(err)
+		}
+		if look.At.IsZero() || look.States["ESTABLISHED"] != 1 || look.Counters.Accepted == 0 || len(look.Connections) != 1 || look.Connections[0].Remote != c.LocalAddr().String() {
+			t.Errorf("it says %+v", look)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("Control-C: %v", err)
 	}
 }
