@@ -54,6 +54,7 @@ func browse(page, home, shots string) error {
 		{"lessons", b.lessons},
 		{"keyboard", b.keyboard},
 		{"dark", b.dark},
+		{"narrow", b.narrow},
 	} {
 		if err := step.run(); err != nil {
 			b.mu.Lock()
@@ -241,4 +242,14 @@ func (b *browser) keyboard() error {
 func (b *browser) dark() error {
 	err := b.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}))
 	return errors.Join(err, b.until(`getComputedStyle(document.body).backgroundColor === "rgb(20, 23, 28)"`), b.shot("dark"))
+}
+
+// narrow: on a telephone nothing but what is too wide by nature scrolls sideways, and that in a box of its own.
+func (b *browser) narrow() error {
+	return errors.Join(
+		b.run(emulation.SetDeviceMetricsOverride(390, 844, 1, true)),
+		b.until(`innerWidth === 390 && document.documentElement.scrollWidth <= 390`),
+		b.until(`document.querySelectorAll("#rtt canvas, #cwnd canvas").length === 2 && [...document.querySelectorAll("canvas")].every(c => c.getBoundingClientRect().right <= 390)`),
+		b.shot("narrow"),
+	)
 }
