@@ -32,18 +32,19 @@ func (s *shard) settle(i uint32) {
 	s.touch(i)
 }
 
-// timeout is for a connection that the wheel has fired.
-func (s *shard) timeout(i uint32) {
+// timeout is for a connection that the wheel has fired; due is false if its deadline has moved meanwhile.
+func (s *shard) timeout(i uint32) (due bool) {
 	rec := s.conns.at(i)
 	d := rec.tcp.Deadline()
 	if d > s.now {
 		s.wheel.arm(ref(kindConn|i), d)
-		return
+		return false
 	}
 	s.counters.TimerLate.Add(s.now.Sub(d))
 	s.work(i)
 	rec.tcp.Timeout(&s.env, s.now)
 	s.settle(i)
+	return true
 }
 
 // work notes which connection is worked on.

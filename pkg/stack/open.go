@@ -110,17 +110,19 @@ func (s *shard) unpack(h *tcp.HalfOpen) {
 	s.recorder.passing.count = 0
 }
 
-func (s *shard) halfTimeout(r ref) {
+// halfTimeout is timeout for a half-open connection.
+func (s *shard) halfTimeout(r ref) (due bool) {
 	rec := s.halves.at(r.index())
 	if rec.tcp.Deadline() > s.now {
 		s.wheel.arm(r, rec.tcp.Deadline())
-		return
+		return false
 	}
 	f := rec.flow()
 	s.workApart(&f)
 	s.unpack(&rec.tcp)
 	s.temp.Timeout(&s.env, s.now)
 	s.sendHalf(r, s.hash(&f), &f, nil)
+	return true
 }
 
 // sendCookie answers a SYN without keeping anything of it.
@@ -412,7 +414,7 @@ func (s *shard) dropWait(r ref, h uint64) {
 
 // expireWaits ends the TIME-WAITs whose 2 MSL are over.
 func (s *shard) expireWaits() {
-	for s.first != 0 {
+	for n := 0; s.first != 0 && n < maxMoves/actMoves; n++ {
 		w := s.waits.at(s.first.index())
 		if w.tcp.Deadline(s.now) > s.now {
 			return

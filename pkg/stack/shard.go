@@ -146,7 +146,7 @@ func newShard(s *Stack, id int, dev link.Device) *shard {
 	}
 	sh.listen()
 	sh.table = newTable(sh.entryOf, func(e *entry) uint64 { f := e.flow(); return sh.hash(&f) })
-	sh.wheel.node = sh.nodeOf
+	sh.wheel.node, sh.wheel.fire = sh.nodeOf, sh.fire
 	sh.now = s.cfg.Now()
 	sh.wheel.start(sh.now)
 	sh.port = uint32(s.cfg.Secrets[0][0]>>32) ^ uint32(id)
@@ -226,18 +226,20 @@ func (s *shard) turn() (next mono.Time, err error) {
 }
 
 func (s *shard) expire() {
-	for _, r := range s.wheel.advance(s.now) {
-		if r.kind() == kindConn {
-			s.timeout(r.index())
-		} else {
-			s.halfTimeout(r)
-		}
-	}
+	s.wheel.advance(s.now)
 	s.expireWaits()
 	s.expireRequests()
 	if d := s.frags.Deadline(); d != 0 && mono.Time(d) <= s.now {
 		s.frags.Expire(int64(s.now))
 	}
+}
+
+// fire is for a record that the wheel has brought to its time; it reports whether that was its deadline.
+func (s *shard) fire(r ref) bool {
+	if r.kind() == kindConn {
+		return s.timeout(r.index())
+	}
+	return s.halfTimeout(r)
 }
 
 // deadline is when something is to be done though nothing arrives.

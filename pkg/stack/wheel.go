@@ -8,12 +8,16 @@ import (
 
 // wheel is a hierarchical timing wheel (Varghese and Lauck, 1987): six levels of 64 slots, ticks of 65.5 us, 52 days
 // in all. A record is in it once, with its earliest deadline; one that has moved to later is found out when it fires.
+//
+// Of however many records fall due or go down a level together, only so many move at a time: the wheel stands still until all
+// have, and meanwhile packets are served.
 type wheel struct {
 	now      uint64 // tick
+	level    int    // the slots for now are still to be emptied on this level and those below; -1: on none
 	slots    [wheelLevels][wheelSlots]ref
 	occupied [wheelLevels]uint64
 	node     func(ref) *node
-	due      []ref
+	fire     func(ref) (acted bool) // for each record whose time has come; it is no longer in the wheel
 }
 
 const (
@@ -23,6 +27,13 @@ const (
 	tickLog     = 16
 )
 
+// maxMoves is how many records move at a time, so many for each packet that a turn takes that the wheel keeps up with a shard
+// that is never idle. One for which fire acts counts as several: with its segment it takes as long.
+const (
+	maxMoves = 512
+	actMoves = 8
+)
+
 // node is a record's place in the wheel.
 type node struct {
 	prev, next ref
@@ -30,7 +41,7 @@ type node struct {
 	slot       uint16
 }
 
-func (w *wheel) start(now mono.Time) { w.now = uint64(now) >> tickLog }
+func (w *wheel) start(now mono.Time) { w.now, w.level = uint64(now)>>tickLog, -1 }
 
 // arm sees to it that r fires at the time at, or earlier.
 func (w *wheel) arm(r ref, at mono.Time) {
@@ -101,46 +112,50 @@ func (w *wheel) next() (tick uint64, ok bool) {
 
 // deadline is when advance is next to be called, or mono.Never.
 func (w *wheel) deadline() mono.Time {
+	if w.level >= 0 {
+		return mono.Time(w.now << tickLog)
+	}
 	if tick, ok := w.next(); ok {
 		return mono.Time(tick << tickLog)
 	}
 	return mono.Never
 }
 
-// advance moves to now and returns the records whose time has come; they are no longer in the wheel.
-func (w *wheel) advance(now mono.Time) []ref {
-	w.due = w.due[:0]
+// advance moves towards now and fires the records whose time has come. It gets there in one call unless deadline says otherwise.
+func (w *wheel) advance(now mono.Time) {
 	to := uint64(now) >> tickLog
-	for {
-		tick, ok := w.next()
-		if !ok || tick > to {
-			break
-		}
-		w.now = tick
-		for level := wheelLevels - 1; level >= 0; level-- {
-			if tick&(1<<(wheelLog*level)-1) == 0 {
-				w.empty(level, tick>>(wheelLog*level)&(wheelSlots-1))
+	for moves := maxMoves; ; w.level-- {
+		if w.level < 0 {
+			tick, ok := w.next()
+			if !ok || tick > to {
+				break
 			}
+			w.now, w.level = tick, wheelLevels-1
+		}
+		if w.now&(1<<(wheelLog*w.level)-1) != 0 {
+			continue
+		}
+		if moves = w.empty(w.level, w.now>>(wheelLog*w.level)&(wheelSlots-1), moves); moves <= 0 {
+			return
 		}
 	}
 	w.now = max(w.now, to)
-	return w.due
 }
 
-// empty takes what is in a slot to a lower level, or out.
-func (w *wheel) empty(level int, slot uint64) {
-	r := w.slots[level][slot]
-	w.slots[level][slot] = 0
-	w.occupied[level] &^= 1 << slot
-	for r != 0 {
+// empty takes what is in a slot to a lower level, or out, and returns how many moves are left: none if they did not suffice, or
+// just did.
+func (w *wheel) empty(level int, slot uint64, moves int) int {
+	head := &w.slots[level][slot]
+	for ; *head != 0 && moves > 0; moves-- {
+		r := *head
 		n := w.node(r)
-		next, tick := n.next, n.tick
-		*n = node{}
-		if tick <= w.now {
-			w.due = append(w.due, r)
-		} else {
+		tick := n.tick
+		w.disarm(r)
+		if tick > w.now {
 			w.insert(r, n, tick)
+		} else if w.fire(r) {
+			moves -= actMoves - 1
 		}
-		r = next
 	}
+	return moves
 }

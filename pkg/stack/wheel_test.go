@@ -8,10 +8,26 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/mono"
 )
 
-func newTestWheel(n int) (*wheel, []node) {
-	nodes := make([]node, n+1)
-	w := &wheel{node: func(r ref) *node { return &nodes[r] }}
-	return w, nodes
+// testWheel keeps what has fired since it was asked last.
+type testWheel struct {
+	wheel
+	nodes   []node
+	fired   []ref
+	touched int
+	acts    bool
+}
+
+func newTestWheel(n int) *testWheel {
+	w := &testWheel{nodes: make([]node, n+1)}
+	w.node = func(r ref) *node { w.touched++; return &w.nodes[r] }
+	w.fire = func(r ref) bool { w.fired = append(w.fired, r); return w.acts }
+	return w
+}
+
+func (w *testWheel) turn(now mono.Time) []ref {
+	w.fired = w.fired[:0]
+	w.advance(now)
+	return w.fired
 }
 
 // Everything fires, not before its time and not more than a tick after the wheel was turned past it, whatever the
@@ -20,7 +36,7 @@ func TestWheelFiresInTime(t *testing.T) {
 	const n = 500
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
-		w, _ := newTestWheel(n)
+		w := newTestWheel(n)
 		now := mono.Time(r.Int64N(1 << 50))
 		w.start(now)
 		want := map[ref]mono.Time{}
@@ -47,11 +63,13 @@ func TestWheelFiresInTime(t *testing.T) {
 			if r.IntN(2) == 0 {
 				now += mono.Time(r.Int64N(1 << r.IntN(45)))
 			}
-			for _, x := range w.advance(now) {
-				if want[x] > now {
-					t.Fatalf("fired %v early", want[x].Sub(now))
+			for d := mono.Time(0); d <= now; d = w.deadline() {
+				for _, x := range w.turn(now) {
+					if want[x] > now {
+						t.Fatalf("fired %v early", want[x].Sub(now))
+					}
+					delete(want, x)
 				}
-				delete(want, x)
 			}
 			for x, at := range want {
 				if at <= now-1<<tickLog {
@@ -65,14 +83,59 @@ func TestWheelFiresInTime(t *testing.T) {
 	}
 }
 
+// However many fall due at once, or go down a level, only so many are touched at a time, and those armed and disarmed meanwhile
+// fare as they should.
+func TestWheelMovesSoManyAtATime(t *testing.T) {
+	t.Run("idle", func(t *testing.T) { testWheelMoves(t, false, maxMoves) })
+	t.Run("acting", func(t *testing.T) { testWheelMoves(t, true, maxMoves/actMoves) })
+}
+
+func testWheelMoves(t *testing.T, acts bool, most int) {
+	const n = 20 * maxMoves
+	w := newTestWheel(n)
+	w.acts = acts
+	w.start(1e12)
+	at := mono.Time(1e12).Add(7200 * mono.Second)
+	fired := map[ref]int{}
+	for i := range n {
+		w.arm(ref(i+1), at)
+	}
+	calls := 0
+	for now := mono.Time(1e12); w.deadline() != mono.Never; calls++ {
+		now = max(now, w.deadline())
+		w.touched = 0
+		for _, x := range w.turn(now) {
+			fired[x]++
+			if now < at {
+				t.Fatalf("%d fires %v early", x, at.Sub(now))
+			}
+		}
+		if w.touched > 5*maxMoves || len(w.fired) > most {
+			t.Fatalf("%d are touched at a time, %d fire", w.touched, len(w.fired))
+		}
+		if r := ref(calls + 1); calls < 50 && now < at { // while they go down
+			w.disarm(r)
+			w.arm(r, at)
+		}
+	}
+	if len(fired) != n || calls < 2*n/maxMoves {
+		t.Errorf("%d of %d have fired, in %d calls", len(fired), n, calls)
+	}
+	for x, times := range fired {
+		if times != 1 {
+			t.Errorf("%d has fired %d times", x, times)
+		}
+	}
+}
+
 func TestWheelTakesOutTheRightOne(t *testing.T) {
-	w, _ := newTestWheel(3)
+	w := newTestWheel(3)
 	w.start(0)
 	for i := ref(1); i <= 3; i++ {
 		w.arm(i, 1e9)
 	}
 	w.disarm(2)
-	got := slices.Clone(w.advance(2e9))
+	got := slices.Clone(w.turn(2e9))
 	slices.Sort(got)
 	if !slices.Equal(got, []ref{1, 3}) {
 		t.Errorf("fired %v", got)
@@ -80,8 +143,8 @@ func TestWheelTakesOutTheRightOne(t *testing.T) {
 }
 
 // busyWheel is a wheel of n timers of up to 400 ms each, which turn arms again as they fire.
-func busyWheel(n int) (w *wheel, turn func() (fired int)) {
-	w, _ = newTestWheel(n)
+func busyWheel(n int) (w *testWheel, turn func() (fired int)) {
+	w = newTestWheel(n)
 	now := mono.Time(1e12)
 	w.start(now)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -90,7 +153,7 @@ func busyWheel(n int) (w *wheel, turn func() (fired int)) {
 	}
 	return w, func() int {
 		now += 1e6
-		due := w.advance(now)
+		due := w.turn(now)
 		for _, x := range due {
 			w.arm(x, now+mono.Time(r.Int64N(4e8)))
 		}
@@ -102,7 +165,7 @@ func busyWheel(n int) (w *wheel, turn func() (fired int)) {
 func TestWheelAllocatesNothing(t *testing.T) {
 	const n = 10000
 	w, turn := busyWheel(n)
-	w.due = make([]ref, 0, n)
+	w.fired = make([]ref, 0, n)
 	i := 0
 	if a := testing.AllocsPerRun(1000, func() {
 		i = i%n + 1
@@ -117,13 +180,13 @@ func TestWheelAllocatesNothing(t *testing.T) {
 // A timer that is not armed.
 func BenchmarkWheelArm(b *testing.B) {
 	const n = 1 << 16
-	w, nodes := newTestWheel(n)
+	w := newTestWheel(n)
 	w.start(1e12)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%n == 0 && i > 0 {
 			b.StopTimer()
-			clear(nodes)
+			clear(w.nodes)
 			clear(w.slots[:])
 			b.StartTimer()
 		}
@@ -134,7 +197,7 @@ func BenchmarkWheelArm(b *testing.B) {
 // One that is, and is to fire later: it does not move.
 func BenchmarkWheelLater(b *testing.B) {
 	const n = 1 << 16
-	w, _ := newTestWheel(n)
+	w := newTestWheel(n)
 	w.start(1e12)
 	for i := range n {
 		w.arm(ref(i+1), 1e12+200e6)
@@ -147,7 +210,7 @@ func BenchmarkWheelLater(b *testing.B) {
 
 func BenchmarkWheelRearm(b *testing.B) {
 	const n = 1 << 16
-	w, _ := newTestWheel(n)
+	w := newTestWheel(n)
 	now := mono.Time(1e12)
 	w.start(now)
 	b.ReportAllocs()
