@@ -40,6 +40,7 @@ func TestWaits(t *testing.T) {
 		{"a gap", Connection{State: "ESTABLISHED", Info: tcp.Info{SendWindow: open, OutOfOrder: 7}}, []Party{Peer}, "7 bytes wait beyond a gap"},
 		{"our FIN", Connection{State: "FIN-WAIT-1", Info: tcp.Info{SendWindow: open, Flight: 1}}, []Party{Peer}, "acknowledge our FIN"},
 		{"our FIN behind text", Connection{State: "FIN-WAIT-1", Info: tcp.Info{Unsent: 4}}, []Party{PeersUser}, "window is closed"},
+		{"our FIN alone", Connection{State: "FIN-WAIT-1", Info: tcp.Info{Flight: 1}}, []Party{PeersUser}, "our FIN waits until its user reads"},
 		{"half-closed by us", Connection{State: "FIN-WAIT-2", Info: tcp.Info{SendWindow: open}}, []Party{PeersUser}, "as long as he likes"},
 		{"half-closed, unread", Connection{State: "FIN-WAIT-2", Info: tcp.Info{SendWindow: open, Unread: 4}}, []Party{PeersUser, OurUser}, "has to close"},
 		{"let go", Connection{State: "FIN-WAIT-2", Orphan: true, Timer: "timewait", Left: 9 * mono.Second}, []Party{Timer}, "ends it, in 9s"},

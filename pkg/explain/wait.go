@@ -51,7 +51,7 @@ func (c *Connection) waits() []Wait {
 var (
 	closedToUs = rule{(*Connection).shutOut, PeersUser, func(c *Connection) string {
 		return fmt.Sprintf("The peer's window is closed: %s until its user reads. We ask from time to time%s; as long as the peer answers, the connection stays open.",
-			wait(c.pending()), c.due("persist"))
+			c.shut(), c.due("persist"))
 	}, "RFC 9293 3.8.6.1"}
 	unacknowledged = rule{func(c *Connection) bool { return c.Info.Flight > 0 && !c.shutOut() }, Peer, func(c *Connection) string {
 		return fmt.Sprintf("The peer has to acknowledge: %s in flight%s.%s", bytes(c.Info.Flight), c.behind(), c.again("what is in flight"))
@@ -134,6 +134,14 @@ func idle(c *Connection) string {
 func (c *Connection) shutOut() bool { return c.Info.SendWindow == 0 && c.pending() > 0 }
 
 func (c *Connection) pending() int { return c.Info.Flight + c.Info.Unsent }
+
+// shut tells what a closed window keeps waiting. A FIN in flight counts as a byte.
+func (c *Connection) shut() string {
+	if n := c.pending(); n > 1 || c.State == fsm.Established.String() || c.State == closeWait {
+		return wait(n)
+	}
+	return "our FIN waits"
+}
 
 // patienceRuns reports that FIN-WAIT-2 has an end: its timer bears the name of TIME-WAIT's.
 func (c *Connection) patienceRuns() bool { return c.Orphan || c.Timer == "timewait" }
