@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -24,7 +26,7 @@ func newCapture() *cobra.Command {
 		Example: "  tcpd capture -w trouble.pcapng sport = :80\n  tcpd capture -w - | wireshark -k -i -\n  tcpd capture -w - | tshark -r - -T fields -e frame.comment",
 	}
 	cmd.Flags().StringVarP(&file, "write", "w", "-", "`file` to write to; - is the standard output")
-	o := newOperation(cmd, "", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) (err error) {
+	o := newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) (err error) {
 		filter, err := parseEventFilter(args)
 		if err != nil {
 			return usageError{err}
@@ -41,11 +43,35 @@ func newCapture() *cobra.Command {
 		}
 		defer packets.Close()
 		fmt.Fprintln(cmd.ErrOrStderr(), "tcpd: capturing; Control-C ends")
-		return errors.Join(captured(ctx, out, packets), out.Close())
+		var n captured
+		err = errors.Join(untilStopped(ctx, n.count(io.TeeReader(packets, out))), out.Close())
+		return errors.Join(err, o.print(cmd.ErrOrStderr(), n, fmt.Sprintf("tcpd: %d packets, %d bytes", n.Packets, n.Bytes)))
 	})
-	_ = cmd.Flags().MarkHidden("output") // there is one form
+	cmd.Flags().Lookup("output").Usage = "how to say at the end how much there was: table, wide or json"
 	cmd.ValidArgsFunction = completeConnections(o)
 	return cmd
+}
+
+// captured is how much a capture has brought.
+type captured struct {
+	Packets int `json:"packets"`
+	Bytes   int `json:"bytes"`
+}
+
+// count reads pcapng to its end.
+func (n *captured) count(r io.Reader) error {
+	packets, err := pcapgo.NewNgReader(r, pcapgo.DefaultNgReaderOptions)
+	for err == nil {
+		var data []byte
+		if data, _, err = packets.ZeroCopyReadPacketData(); err == nil {
+			n.Packets++
+			n.Bytes += len(data)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // captureFile opens the file to write to. A terminal can do nothing with packets.

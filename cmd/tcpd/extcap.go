@@ -111,12 +111,12 @@ func (x *extcap) write(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer packets.Close()
-	return captured(ctx, fifo, packets)
+	_, err = io.Copy(fifo, packets)
+	return untilStopped(ctx, err)
 }
 
-// captured copies packets until whoever reads or writes them has enough, which is no error.
-func captured(ctx context.Context, to io.Writer, packets io.Reader) error {
-	_, err := io.Copy(to, packets)
+// untilStopped is what is wrong with a capture that has ended with err: nothing, if whoever reads or writes it has had enough.
+func untilStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}

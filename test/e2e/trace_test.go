@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -40,10 +41,11 @@ func (d *daemon) listening(args ...string) (stop func(), wait func() string) {
 		d.t.Fatalf("%q: %s, %v", args, said[:n], err)
 	}
 	return func() { _ = cmd.Process.Signal(syscall.SIGINT) }, func() string {
-		if err := cmd.Wait(); err != nil {
+		rest, err := io.ReadAll(complaints)
+		if err = errors.Join(err, cmd.Wait()); err != nil {
 			d.t.Errorf("%q: %v", args, err)
 		}
-		return out.String()
+		return out.String() + string(rest)
 	}
 }
 
@@ -97,7 +99,9 @@ func TestCaptureAgrees(t *testing.T) {
 		t.Error("a port without a listener takes a connection")
 	}
 	stop()
-	wait()
+	if said, want := wait(), fmt.Sprintf("tcpd: %d packets, ", strings.Count(readCapture(t, file), "\n")); !strings.HasPrefix(said, want) {
+		t.Errorf("it says %q, not %q", said, want)
+	}
 	const bad = "_ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0"
 	if out := readCapture(t, file, "-Y", bad, "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"); out != "" {
 		t.Error(out)
