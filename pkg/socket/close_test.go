@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -116,6 +117,10 @@ func TestDeviceThatFails(t *testing.T) {
 		var broken atomic.Bool
 		w := newWire(t, shape{queues: 1, wrap: func(d link.Device) link.Device { return &frail{d, &broken} }})
 		c, _ := w.pair()
+		l, err := socket.Listen(w.client, netip.MustParseAddrPort("10.2.0.1:80"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		broken.Store(true)
 		c.Write([]byte("x")) // wakes the shard
 		if err := <-w.client.Failed(); !errors.Is(err, errBroken) {
@@ -123,6 +128,9 @@ func TestDeviceThatFails(t *testing.T) {
 		}
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNABORTED) {
 			t.Errorf("read: %v", err)
+		}
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) { // which waits until then
+			t.Errorf("accept: %v", err)
 		}
 		if _, err := socket.Dial(w.client, webPort); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("dial: %v", err)

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -15,13 +16,14 @@ import (
 // Dialer opens connections from a stack. Its DialContext fits http.Transport.
 type Dialer struct {
 	Stack *stack.Stack
-	// Local is the end to dial from: one of the stack's addresses, and a port; what is zero is chosen.
+	// Local is the end to dial from: one of the stack's addresses, and a port. A zero port is chosen, and the zero address stands for
+	// the first of the stack's.
 	Local netip.AddrPort
-	// TCP are the connections' settings, with the stack's MSL; nil: the stack's.
+	// TCP are the connections' settings, which begin with Stack.Settings, since the MSL must be the stack's; nil: the stack's.
 	TCP *tcp.Settings
 }
 
-// Dial connects from any of the stack's addresses.
+// Dial connects from the first of the stack's addresses.
 func Dial(s *stack.Stack, remote netip.AddrPort) (*Conn, error) {
 	return (&Dialer{Stack: s}).DialAddr(context.Background(), remote)
 }
@@ -83,6 +85,9 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, cfg stack.Dial
 	if err := ctx.Err(); err != nil {
 		return nil, c.fail("dial", err)
 	}
+	if d.Stack == nil {
+		return nil, c.fail("dial", errNoStack)
+	}
 	if err := c.start(d.Stack, cfg, first); err != nil {
 		return nil, c.fail("dial", dialError(err))
 	}
@@ -101,6 +106,8 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, cfg stack.Dial
 		return nil, c.fail("dial", os.NewSyscallError("connect", c.reason(s)))
 	}
 }
+
+var errNoStack = errors.New("socket: Dialer.Stack is not given")
 
 // start sends the SYN.
 func (c *Conn) start(s *stack.Stack, cfg stack.DialConfig, first func(*Conn, stack.Conn)) error {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tcpd-project/tcpd/pkg/socket"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
 // Proves: RFC 9293 MUST-43
@@ -73,6 +74,23 @@ func TestDialContextTakesAddressesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+func TestDialThatLeadsNowhere(t *testing.T) {
+	w := newWire(t, shapes[0])
+	for name, c := range map[string]struct {
+		dialer socket.Dialer
+		to     string
+		want   string
+	}{
+		"no stack": {socket.Dialer{}, "10.1.0.1:80", "Dialer.Stack is not given"},
+		"itself":   {socket.Dialer{Stack: w.client}, "10.2.0.1:80", "there is no loopback"},
+		"in part":  {socket.Dialer{Stack: w.client, TCP: &tcp.Settings{NoDelay: true}}, "10.1.0.1:80", "begin with tcp.Defaults(), or Stack.Settings"},
+	} {
+		if _, err := c.dialer.DialContext(t.Context(), "tcp", c.to); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestRefusedNamesBothEnds(t *testing.T) {

@@ -1,8 +1,6 @@
 package socket_test
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"log"
@@ -12,7 +10,6 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/link/pipe"
 	"github.com/tcpd-project/tcpd/pkg/socket"
 	"github.com/tcpd-project/tcpd/pkg/stack"
-	"github.com/tcpd-project/tcpd/pkg/tcp"
 	"github.com/tcpd-project/tcpd/pkg/tun"
 )
 
@@ -24,15 +21,7 @@ func Example() {
 	}
 	defer dev.Close()
 
-	var secrets [2]tcp.Secret // of sequence numbers and tables: nobody may guess them
-	if err := binary.Read(rand.Reader, binary.NativeEndian, &secrets); err != nil {
-		log.Fatal(err)
-	}
-	s, err := stack.New(stack.Config{
-		Link:    dev.Link(),
-		Addrs:   []netip.Prefix{netip.MustParsePrefix("10.7.0.2/32")},
-		Secrets: secrets,
-	})
+	s, err := stack.New(stack.Config{Link: dev.Link(), Addrs: []netip.Prefix{netip.MustParsePrefix("10.7.0.2/32")}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -53,8 +42,8 @@ func Example_inMemory() {
 	var stacks [2]*stack.Stack
 	here, there := pipe.New(1, pipe.Options{})
 	for i, cfg := range []stack.Config{
-		{Link: here, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, Secrets: [2]tcp.Secret{{1}, {2}}},
-		{Link: there, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/32")}, Secrets: [2]tcp.Secret{{3}, {4}}},
+		{Link: here, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}},
+		{Link: there, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/32")}},
 	} {
 		s, err := stack.New(cfg)
 		if err != nil {

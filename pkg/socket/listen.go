@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -29,15 +31,30 @@ type Listener struct {
 	listener *stack.Listener
 }
 
-// Listen listens on an address and port of the stack, with the default backlog. As with net, the unspecified address
-// stands for all.
+// Listen listens on an address and port of the stack, with the default backlog. As with net, the unspecified address stands for
+// all, and port 0 for one that is free, which Addr tells.
 func Listen(s *stack.Stack, at netip.AddrPort) (*Listener, error) {
 	addr, bits := at.Addr().Unmap(), at.Addr().Unmap().BitLen()
 	if addr.IsUnspecified() {
 		bits = 0
 	}
-	return ListenWith(s, stack.ListenConfig{Prefix: netip.PrefixFrom(addr, bits), Port: at.Port()})
+	cfg := stack.ListenConfig{Prefix: netip.PrefixFrom(addr, bits), Port: at.Port()}
+	if cfg.Port != 0 {
+		return ListenWith(s, cfg)
+	}
+	for i, from := 0, rand.IntN(ephemeralPorts); ; i++ {
+		cfg.Port = uint16(firstEphemeral + (from+i)%ephemeralPorts)
+		if l, err := ListenWith(s, cfg); i == ephemeralPorts || !errors.Is(err, syscall.EADDRINUSE) {
+			return l, err
+		}
+	}
 }
+
+// Where a free port is looked for: the ports for that (RFC 6335 section 6).
+const (
+	firstEphemeral = 49152
+	ephemeralPorts = 1<<16 - firstEphemeral
+)
 
 // ListenWith listens as cfg says: on every address of a prefix, on one port or on every port. A connection's LocalAddr is
 // the one that the peer called. A Backlog of 0 is DefaultBacklog.

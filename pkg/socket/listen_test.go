@@ -121,6 +121,31 @@ func TestListenOnTheUnspecifiedAddress(t *testing.T) {
 	}
 }
 
+// Port 0 is a free one, as with net.
+func TestListenOnAFreePort(t *testing.T) {
+	w := newWire(t, shapes[0])
+	seen := map[string]bool{}
+	for range 3 {
+		l := w.listen(netip.AddrPortFrom(webPort.Addr(), 0))
+		at := netip.MustParseAddrPort(l.Addr().String())
+		if at.Port() < 49152 || seen[at.String()] {
+			t.Errorf("%v, where there is %v", at, seen)
+		}
+		seen[at.String()] = true
+		c := w.dial(at)
+		if got, err := l.Accept(); err != nil || got.LocalAddr().String() != at.String() {
+			t.Errorf("accepted at %v: %v", got, err)
+		}
+		c.Close()
+	}
+	if _, err := socket.Dial(w.client, netip.AddrPortFrom(webPort.Addr(), 1)); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("another port: %v", err)
+	}
+	if _, err := socket.Listen(w.server, netip.MustParseAddrPort("10.9.0.1:0")); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		t.Errorf("another's address: %v", err)
+	}
+}
+
 func TestCloseResetsQueuedConnections(t *testing.T) {
 	eachShape(t, func(t *testing.T, w *wire) {
 		l := w.listen(webPort)

@@ -25,7 +25,7 @@ type ListenConfig struct {
 	// taken; 0: no limit. All these limits, and the stack's, are looked at before a connection is counted: shards that do so at
 	// the same instant may exceed them by one each.
 	Connections, SourceConnections int
-	// TCP are the connections' settings, with the stack's MSL; nil: the stack's.
+	// TCP are the connections' settings, which begin with Stack.Settings, since the MSL must be the stack's; nil: the stack's.
 	TCP *tcp.Settings
 	// FastOpen is the most connections that a valid cookie has opened (RFC 7413) and whose handshakes are not over; beyond
 	// it the text of SYNs is not taken. 0: no cookies are given, and none is taken.

@@ -20,11 +20,11 @@ func (s *Stack) profile(t *tcp.Settings) (uint8, error) {
 	if t == nil {
 		return 0, nil
 	}
+	if err := checkSettings(t); err != nil {
+		return 0, err
+	}
 	if t.MSL != s.cfg.TCP.MSL {
 		return 0, errors.New("stack: the MSL is the stack's: it must not be another")
-	}
-	if t.Congestion == nil {
-		return 0, errors.New("stack: settings without congestion control: begin with tcp.Defaults")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,6 +40,21 @@ func (s *Stack) profile(t *tcp.Settings) (uint8, error) {
 	all = append(slices.Clone(all), *t)
 	s.profiles.Store(&all)
 	return uint8(len(all) - 1), nil
+}
+
+// checkSettings finds what no connection can live with, such as settings that were set in part.
+func checkSettings(t *tcp.Settings) error {
+	switch {
+	case t.Congestion == nil:
+		return errors.New("stack: TCP settings without congestion control: begin with tcp.Defaults(), or Stack.Settings")
+	case t.MSL <= 0 || t.RTOMin <= 0 || t.RTOMax < t.RTOMin:
+		return fmt.Errorf("stack: TCP settings with MSL %v, RTOMin %v and RTOMax %v: begin with tcp.Defaults(), or Stack.Settings", t.MSL, t.RTOMin, t.RTOMax)
+	case t.SendBuffer <= 0 || t.ReceiveBuffer <= 0:
+		return fmt.Errorf("stack: TCP settings with buffers of %d and %d bytes: begin with tcp.Defaults(), or Stack.Settings", t.SendBuffer, t.ReceiveBuffer)
+	case t.DSCP > 63:
+		return fmt.Errorf("stack: DSCP %d: 0 to 63 are wanted", t.DSCP)
+	}
+	return nil
 }
 
 // learn makes the settings of a profile known to the shard.

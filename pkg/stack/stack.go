@@ -1,9 +1,12 @@
 package stack
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -26,10 +29,10 @@ type Handler interface {
 type Config struct {
 	Link  *link.Link
 	Addrs []netip.Prefix // the addresses that are ours, up to 0.0.0.0/0
-	TCP   tcp.Settings   // tcp.Defaults() if zero
+	TCP   tcp.Settings   // tcp.Defaults() if zero; else all of them, so that one begins with tcp.Defaults()
 	// Routes are what is known of the ways to some peers. The longest prefix decides.
 	Routes []Route
-	// Secrets are the keys of sequence numbers and of the tables: drawn once, from crypto/rand unless in a test.
+	// Secrets are the keys of sequence numbers and of the tables, which nobody may guess: drawn from crypto/rand, if zero.
 	Secrets [2]tcp.Secret
 	Limits  Limits
 	Watches []Watch // those that listen from the first packet on
@@ -99,6 +102,7 @@ var (
 	ErrNoPort     = errors.New("stack: no free port")
 	ErrNotUnicast = errors.New("stack: the remote address is not that of one host")
 	ErrNoCapacity = errors.New("stack: not enough room")
+	ErrOwnAddress = errors.New("stack: the remote address is our own, and there is no loopback")
 )
 
 // Stack is a TCP/IP host on a link: one shard a queue.
@@ -147,8 +151,14 @@ func New(cfg Config) (*Stack, error) {
 			return nil, fmt.Errorf("stack: route %v with MSS %d: an IPv4 prefix and %d to 65495 bytes are wanted", r.Prefix, r.MSS, tcp.MinMSS)
 		}
 	}
-	if cfg.TCP.Congestion == nil {
+	if reflect.ValueOf(cfg.TCP).IsZero() {
 		cfg.TCP = tcp.Defaults()
+	}
+	if err := checkSettings(&cfg.TCP); err != nil {
+		return nil, err
+	}
+	if cfg.Secrets == [2]tcp.Secret{} {
+		_ = binary.Read(rand.Reader, binary.NativeEndian, &cfg.Secrets) // never fails
 	}
 	if cfg.Now == nil {
 		cfg.Now = mono.Now
@@ -166,7 +176,7 @@ func New(cfg Config) (*Stack, error) {
 	return s, nil
 }
 
-// Start runs every shard on a goroutine of its own, until Close.
+// Start runs every shard on a goroutine of its own, until Close. A stack one of whose shards loses its device closes itself.
 func (s *Stack) Start() {
 	s.started.Store(true)
 	for _, sh := range s.shards {
@@ -174,12 +184,13 @@ func (s *Stack) Start() {
 			defer close(sh.over)
 			if err := sh.run(); err != nil {
 				s.fatal <- err
+				go s.Close() // which waits for this goroutine
 			}
 		})
 	}
 }
 
-// Failed delivers the error of a shard that has lost its device.
+// Failed delivers the error of a shard that has lost its device: why a stack that nobody has closed is closed.
 func (s *Stack) Failed() <-chan error { return s.fatal }
 
 // Shards is how many shards there are.
@@ -189,9 +200,10 @@ func (s *Stack) Shards() int { return len(s.shards) }
 // Start.
 func (s *Stack) Turn(shard int) (next mono.Time, err error) { return s.shards[shard].turn() }
 
-// Close aborts every connection and ends the shards and their devices.
+// Close aborts every connection and ends the shards and their devices. When it returns all of that is over, whoever called it first.
 func (s *Stack) Close() error {
 	if s.closed.Swap(true) {
+		<-s.ended
 		return nil
 	}
 	for _, sh := range s.shards {
@@ -271,7 +283,7 @@ func (s *Stack) mss(peer ip.Addr) uint16 {
 type DialConfig struct {
 	// Local is our end. A zero port is chosen; the zero address stands for that of the first of Config.Addrs.
 	Local, Remote netip.AddrPort
-	// TCP are the connection's settings, with the stack's MSL; nil: the stack's.
+	// TCP are the connection's settings, which begin with Stack.Settings, since the MSL must be the stack's; nil: the stack's.
 	TCP *tcp.Settings
 	// FastOpen asks the peer for a cookie (RFC 7413). If it has given one before, what is written while opened is called
 	// goes with the SYN, as far as a segment takes it. It may come to the peer's user twice.
@@ -291,6 +303,9 @@ func (s *Stack) Dial(cfg DialConfig, h Handler, opened func(Conn, error)) error 
 	}
 	if !local.Addr().IsValid() {
 		local = netip.AddrPortFrom(s.cfg.Addrs[0].Addr(), local.Port())
+	}
+	if local.Addr() == remote.Addr() {
+		return ErrOwnAddress
 	}
 	// No other address may be a packet's source (RFC 1122 section 3.2.1.3): not the first of 0.0.0.0/0, for instance.
 	if a := ip.FromNetip(local.Addr()); !s.ours(a) || !a.IsUnicast() {
