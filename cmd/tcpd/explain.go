@@ -21,8 +21,8 @@ func newExplain() *cobra.Command {
 		Use:   "explain CONNECTION|FILE",
 		Short: "Say what happened to a connection, what it waits for, who owes the next move, and what limits its speed",
 		Long: "Say what happened to a connection of a running daemon, what it waits for, who owes the next move, and what limited its\n" +
-			"speed. CONNECTION is LOCAL-REMOTE, as \"tcpd ss --output json\" has it, or as much of it as names one alone: the peer's\n" +
-			"port, for instance. Connections that have ended are remembered for a while.\n\n" +
+			"speed. CONNECTION is LOCAL-REMOTE, as \"tcpd ss --output json\" has it, or as much of it as names one alone: an end,\n" +
+			"or the :PORT of one. Connections that have ended are remembered for a while.\n\n" +
 			"FILE is a capture, pcapng or pcap, and needs no daemon: what happened in its connections is inferred from the segments, and\n" +
 			"drawn as tcpd trace --explain draws it.",
 		Example: "  tcpd explain 10.7.0.2:80-10.7.0.1:40614\n  tcpd explain :40614\n  tcpd explain -o json :40614 | jq .waits\n  tcpd explain trouble.pcapng",
@@ -42,7 +42,11 @@ func newExplain() *cobra.Command {
 	cmd.ValidArgsFunction = completeConnections(o)
 	ask := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if captureNamed(args[0]) {
+		file, err := captureNamed(args[0])
+		switch {
+		case err != nil:
+			return err
+		case file:
 			return explainCapture(cmd.OutOrStdout(), args[0], o.output == outputJSON)
 		}
 		return ask(cmd, args)
@@ -84,13 +88,19 @@ func findStory(ctx context.Context, c *control.Client, name string) (*story, err
 	return nil, fmt.Errorf("there is no connection %q, nor is one remembered", name)
 }
 
-// named reports that a name is a connection's id, or an end of it that can't be mistaken for the middle of a number.
+// named reports that a name is a connection's id, in whichever order, or one of its ends, or the address or :port of one.
 func named(id, name string) bool {
-	if id == name {
+	local, remote, _ := strings.Cut(id, "-")
+	if name == id || name == remote+"-"+local {
 		return true
 	}
-	rest, ok := strings.CutSuffix(id, name)
-	return ok && name != "" && (strings.HasPrefix(name, ":") || strings.HasSuffix(rest, "-"))
+	for _, end := range []string{local, remote} {
+		address, port, _ := strings.Cut(end, ":")
+		if name == end || name == address || name == ":"+port {
+			return true
+		}
+	}
+	return false
 }
 
 func liveStory(v *control.Connection) *story {

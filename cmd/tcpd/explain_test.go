@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -42,6 +44,11 @@ func TestExplain(t *testing.T) {
 	if len(s.Happened) < 2 || s.Happened[1].What != "ESTABLISHED Close FIN-WAIT-1" {
 		t.Errorf("%+v", s)
 	}
+	for _, name := range []string{"/nonexistent/x.pcapng", "nonexistent.pcap"} {
+		if _, err := output(t, "explain", name, "--control", o.path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	if _, err := output(t, "explain", "10.7", "--control", o.path); err == nil || !strings.Contains(err.Error(), "no connection") {
 		t.Errorf("part of an address names a connection: %v", err)
 	}
@@ -50,7 +57,8 @@ func TestExplain(t *testing.T) {
 func TestNamed(t *testing.T) {
 	const id = "10.7.0.2:80-10.7.0.1:40614"
 	for name, want := range map[string]bool{
-		id: true, ":40614": true, "10.7.0.1:40614": true, "0.1:40614": false, "0614": false, ":80": false, "10.7.0.2:80": false, "": false,
+		id: true, "10.7.0.1:40614-10.7.0.2:80": true, ":40614": true, "10.7.0.1:40614": true, ":80": true, "10.7.0.2:80": true, "10.7.0.2": true,
+		"0.1:40614": false, "0614": false, "40614": false, ":8": false, "": false, ":": false, "-": false,
 	} {
 		if named(id, name) != want {
 			t.Errorf("%q names it: %v", name, !want)

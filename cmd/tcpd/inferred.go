@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,10 +19,19 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
-// captureNamed reports that a name is that of a file, and not of a connection.
-func captureNamed(name string) bool {
+// captureNamed reports that a name is that of a file, and not of a connection; the error says what is wrong with one that can
+// only be a file's.
+func captureNamed(name string) (bool, error) {
 	info, err := os.Stat(name)
-	return name == "-" || err == nil && info.Mode().IsRegular()
+	switch {
+	case name == "-" || err == nil && !info.IsDir():
+		return true, nil
+	case !strings.Contains(name, "/") && !slices.Contains([]string{".pcapng", ".pcap", ".cap"}, filepath.Ext(name)):
+		return false, nil
+	case err == nil:
+		return false, usageError{fmt.Errorf("%s is a directory, and not a capture", name)}
+	}
+	return false, err
 }
 
 // explainCapture says of each connection of a capture what the wire shows.
@@ -90,7 +101,13 @@ func (r *inferred) step(s *infer.Step) error {
 		}
 	}
 	e.State = server.String()
-	if s.Again {
+	if s.FromClient && s.Segment.Flags&tcp.SYN != 0 && c.ServerEnd.Silent() {
+		e.State = explain.PerhapsListen
+	}
+	switch {
+	case s.Text == 1 && s.Shut:
+		e.Again = tcp.ResendProbe.String()
+	case s.Again:
 		e.Again = "sent before"
 	}
 	if s.FromClient {
@@ -145,13 +162,27 @@ type told struct {
 
 func tell(c *infer.Connection) told {
 	waits := func(end, peer *infer.End) []explain.Wait {
+		switch {
+		case end.Silent():
+			return []explain.Wait{{Owes: explain.Peer, Text: "Nothing of it is here: nobody is there, or something on the way takes the calls or the answers, or the capture has one direction only."}}
+		case end.Shut() && end.State != fsm.Closed:
+			return []explain.Wait{{Owes: explain.OurUser, Text: "The window that it offers is closed until its user reads.", RFC: "RFC 9293 3.8.6"}}
+		case end.OwesACK() && end.State != fsm.Closed:
+			return []explain.Wait{{Owes: "itself", Text: "What has come is to be acknowledged, and is not here.", RFC: "RFC 9293 3.8.6.3"}}
+		}
 		v := explain.Connection{State: end.State.String(), Info: tcp.Info{SendWindow: int(peer.Window), Flight: int(end.Flight())}}
 		return v.Explain().Waits
 	}
 	a, b := &c.ClientEnd, &c.ServerEnd
+	state := func(e *infer.End) string {
+		if e.Silent() {
+			return "unknown"
+		}
+		return e.State.String()
+	}
 	return told{
 		Client: c.Client, Server: c.Server, Inferred: true, Middle: c.Middle, Packets: c.Packets, First: c.First, Last: c.Last,
-		ClientState: a.State.String(), ServerState: b.State.String(), ClientText: a.Sent, ServerText: b.Sent,
+		ClientState: state(a), ServerState: state(b), ClientText: a.Sent, ServerText: b.Sent,
 		ClientAgain: a.Again, ServerAgain: b.Again, ClientWaits: waits(a, b), ServerWaits: waits(b, a),
 	}
 }
@@ -180,7 +211,7 @@ func (r *inferred) summary(c *infer.Connection) {
 		again       int
 		waits       []explain.Wait
 	}{{"client", v.ClientState, v.ClientText, v.ClientAgain, v.ClientWaits}, {"server", v.ServerState, v.ServerText, v.ServerAgain, v.ServerWaits}} {
-		fmt.Fprintf(r.out, "  the %s is in %s; %d bytes sent, %d segments again\n", end.name, end.state, end.text, end.again)
+		fmt.Fprintf(r.out, "  %s: %s; %d bytes sent, %d again\n", end.name, end.state, end.text, end.again)
 		for _, w := range end.waits {
 			for i, line := range wrap("as it sees it, "+string(w.Owes)+" owes the next move. "+w.Text, textWidth) {
 				fmt.Fprintf(r.out, "    %s%s\n", strings.Repeat(" ", min(i, 1)*2), line)

@@ -81,7 +81,7 @@ func TestSegmentInEveryState(t *testing.T) {
 
 // TestWordsNameStates finds a state's name that is none.
 func TestWordsNameStates(t *testing.T) {
-	states := []string{""}
+	states := []string{"", PerhapsListen}
 	for s := fsm.Closed; s <= fsm.TimeWait; s++ {
 		states = append(states, s.String())
 	}

@@ -1,5 +1,8 @@
 package explain
 
+// PerhapsListen is the state of an end that nothing has been heard of yet.
+const PerhapsListen = "LISTEN?"
+
 // What segments of each kind say, by the state of the end that sends or receives them.
 var (
 	synSent = words{
@@ -8,6 +11,7 @@ var (
 	synReceived = words{
 		"LISTEN":       "SYN: somebody calls, and announces the initial sequence number (ISN) from which it counts.",
 		"CLOSED":       "SYN: a call to a port where nobody listens. A RST refuses it.",
+		PerhapsListen:  "SYN: somebody calls, and announces the initial sequence number (ISN) from which it counts. Whether anybody listens, the answer tells.",
 		"SYN-SENT":     "SYN without an ACK: the peer calls while we call it. The SYNs have crossed; this becomes a simultaneous open.",
 		"SYN-RECEIVED": "SYN: the call that we have answered, again, if the number is the same; else the caller begins anew.",
 		"TIME-WAIT":    "SYN: a new call from the same port. With a number beyond all of the old connection it may begin a new one, before 2 MSL have passed.",

@@ -34,6 +34,7 @@ type Step struct {
 	Segment    *tcp.Segment // valid until the next step
 	Text       int          // bytes
 	Again      bool         // it had been sent before
+	Shut       bool         // the window was closed for it
 	Sender     []Move       // what its sender must have done to send it
 	Receiver   []Move       // and its receiver when it came
 }
@@ -156,12 +157,12 @@ func (c *Connection) step(at time.Time, fromClient bool, g *tcp.Segment, text in
 	}
 	c.Packets++
 	c.Last = at
-	s := &Step{At: at, Connection: c, FromClient: fromClient, Segment: g, Text: text}
+	s := &Step{At: at, Connection: c, FromClient: fromClient, Segment: g, Text: text, Shut: receiver.Shut()}
 	if !sender.known && g.Flags&tcp.ACK != 0 && !receiver.known {
 		receiver.una, receiver.max, receiver.known = g.Ack, g.Ack, true
 	}
 	s.Sender, s.Again = sender.sends(g, text)
-	sender.Window = uint32(g.Window)
+	sender.Window, sender.offered = uint32(g.Window), true
 	if g.Flags&tcp.SYN == 0 && sender.scaled && receiver.scaled {
 		sender.Window <<= sender.scale
 	}

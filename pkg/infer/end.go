@@ -21,7 +21,10 @@ type End struct {
 	scale  uint8   // of its window
 	scaled bool    // it has offered to scale
 
+	acked seq.Num // the last that it has acknowledged, if hasAcked
+
 	known, synSent, finSent bool    // known: iss, una and max mean something
+	hasAcked, offered       bool    // offered: Window means something
 	heard                   bool    // and nxt does
 	peerFin                 seq.Num // where the peer's stream ends, if finSeen
 	finSeen                 bool
@@ -38,6 +41,15 @@ func (e *End) Flight() uint32 {
 	}
 	return e.max.Sub(e.una)
 }
+
+// Silent reports that nothing of the end is in the capture.
+func (e *End) Silent() bool { return !e.offered }
+
+// Shut reports that the window is closed that the end offers.
+func (e *End) Shut() bool { return e.offered && e.Window == 0 }
+
+// OwesACK reports that something has come to the end that it has not acknowledged.
+func (e *End) OwesACK() bool { return e.heard && (!e.hasAcked || e.acked.Less(e.nxt)) }
 
 // Move is a step of an end's machine.
 type Move struct {
@@ -60,10 +72,13 @@ func (e *End) fire(ev fsm.Event, moves []Move) []Move {
 // sends is what the end must have done to send a segment. again tells that it had sent it before.
 func (e *End) sends(g *tcp.Segment, text int) (moves []Move, again bool) {
 	end := g.Seq.Add(uint32(text))
+	if g.Flags&tcp.ACK != 0 {
+		e.acked, e.hasAcked = g.Ack, true
+	}
 	if g.Flags&tcp.SYN != 0 {
 		again = e.synSent && e.iss == g.Seq
 		if !again {
-			*e = End{State: e.State, nxt: e.nxt, heard: e.heard}
+			*e = End{State: e.State, nxt: e.nxt, heard: e.heard, acked: e.acked, hasAcked: e.hasAcked}
 			e.iss, e.una, e.max, e.synSent, e.known = g.Seq, g.Seq, g.Seq+1, true, true
 			e.scaled, e.scale = g.Options.Has&tcp.HasWindowScale != 0, g.Options.WindowScale
 			moves = e.begins(g)
