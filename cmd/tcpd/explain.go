@@ -139,7 +139,7 @@ func (s *story) notes(list []control.Note) {
 		}
 		s.conn.Notes = append(s.conn.Notes, explain.Note{
 			At: time.Unix(0, n.At).Sub(s.began), From: n.State, Open: n.Open, Event: n.Event, To: n.To, Incident: n.Incident,
-			Drop: n.Reason, Flags: n.Flags, Text: n.Text,
+			Drop: n.Reason, Flags: n.Flags, Text: n.Text, Again: n.Again,
 		})
 	}
 }

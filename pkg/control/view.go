@@ -50,7 +50,8 @@ type Note struct {
 	Reason   string `json:"reason,omitempty"` // of a drop
 	Flags    string `json:"flags,omitempty"`  // of the segment dropped
 	Seq      uint32 `json:"seq,omitempty"`
-	Text     int    `json:"text,omitempty"` // bytes
+	Text     int    `json:"text,omitempty"`  // bytes
+	Again    int    `json:"again,omitempty"` // of an incident: so often in a row beyond the first time
 }
 
 // Ended is a connection that is over, or that has only TIME-WAIT before it.
@@ -90,6 +91,7 @@ func viewNotes(notes []stack.Note, c clock) []Note {
 			v.To, v.Event, v.Cause, v.RFC = n.To.String(), n.Event.String(), n.Event.Cause().String(), observe.Paragraph(n.State, n.Event)
 		case stack.Incidents:
 			v.Incident, v.RFC = n.Incident.String(), n.Incident.Paragraph()
+			v.Again = int(n.Text)
 		case stack.Drops:
 			v.Reason, v.Flags, v.Seq, v.Text = n.Drop.String(), n.Flags.String(), uint32(n.Seq), int(n.Text)
 		}

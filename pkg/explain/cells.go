@@ -18,7 +18,7 @@ const (
 	oldSYN = "The peer repeats its SYN: our SYN,ACK was lost, or is late. It goes out again, whole; an ACK alone would tell a peer " +
 		"that is still in SYN-SENT nothing about our initial sequence number."
 	oldFIN = "The peer repeats its FIN: our acknowledgment was lost, or is late. We acknowledge it again."
-	abort  = "The connection is given up: by our user, or, once he has let go of it, when our patience ends. The RST tells the peer at once; text that is queued or unread is lost, and since nobody " +
+	abort  = "The connection is given up: by our user, by whoever runs tcpd, or, once our user has let go of it, when our patience ends. The RST tells the peer at once; text that is queued or unread is lost, and since nobody " +
 		"acknowledges a RST there is nothing left to wait for, no TIME-WAIT either."
 	unread = "Our user lets go of the connection with text unread. An orderly FIN would let the peer believe that all it sent has been " +
 		"used; the RST says that some of it is lost (RFC 2525 2.17)."

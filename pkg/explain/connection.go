@@ -31,6 +31,7 @@ type Note struct {
 	Drop            string
 	Flags           string // of the segment that was not taken
 	Text            int
+	Again           int // so often in a row beyond the first time
 }
 
 // Account is what there is to say of a connection.
@@ -61,7 +62,7 @@ func happened(notes []Note) []Line {
 	for _, n := range notes {
 		l := n.line()
 		if last := len(list) - 1; last >= 0 && list[last].What == l.What {
-			list[last].Times++
+			list[last].Times += l.Times
 			continue
 		}
 		list = append(list, l)
@@ -70,7 +71,7 @@ func happened(notes []Note) []Line {
 }
 
 func (n *Note) line() Line {
-	l := Line{At: n.At, Times: 1}
+	l := Line{At: n.At, Times: 1 + n.Again}
 	switch {
 	case n.Event != "":
 		l.What = n.From + " " + n.Event + " " + n.To

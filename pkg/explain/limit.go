@@ -49,7 +49,7 @@ func (c *Connection) limits() []Limit {
 // lossy reports that losses had a say in what might be in flight.
 func (c *Connection) lossy() bool {
 	i := &c.Info
-	return i.BytesLost > 0 || i.Retransmits > 0 || i.TimeOuts > 0
+	return i.BytesLost > 0 || i.TimeOuts > 0
 }
 
 // network says what the time went on while text was on its way.
@@ -65,6 +65,9 @@ func (c *Connection) network() string {
 			bytes(int(i.BytesLost)), i.Retransmits, i.TimeOuts)
 	case i.Reduced:
 		return text + ". Nothing was lost, but a router has marked segments (ECN), and the window was reduced for it."
+	}
+	if i.Retransmits > 0 {
+		text += fmt.Sprintf(". %d segments were sent again, as probes or for nothing", i.Retransmits)
 	}
 	return text + ". Nothing was lost: a window that begins small and grows with each acknowledgment, or the round trip itself, is what it took."
 }

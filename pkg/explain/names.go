@@ -19,6 +19,8 @@ var incidents = map[string]string{
 		"would take a longer silence for a loss.",
 	"keep_alive": "Nothing has been heard from the peer for long. TCP itself never asks: an idle connection costs the network nothing. Our user wanted it " +
 		"asked, so a segment that must be acknowledged finds out whether the peer is still there.",
+	"orphan_timeout": "Our user has let go of the connection, and for orphan_timeout the peer has taken nothing of what is left to send: the connection is " +
+		"given up, for nobody here waits for it, and a peer that keeps its window closed could else hold it for ever.",
 	"recovery": "Acknowledgments show that a segment was lost while later ones arrived: fast recovery sends it again without waiting for a time-out. Loss is " +
 		"how a full path speaks, so less may be in flight from now on.",
 	"recovered": "All that was in flight when the loss was found has been acknowledged: the recovery is over, and what may be in flight grows again from " +
@@ -33,7 +35,8 @@ var incidents = map[string]string{
 		"and find out ourselves what the path takes.",
 	"window_closed": "The peer has no more room: its user does not read as fast as we send. We must stop, whatever the network could carry: this is flow " +
 		"control, which protects the peer, not the path.",
-	"window_opened": "The peer's user has read, and the peer has room again: sending goes on.",
+	"window_opened":  "The peer's user has read, and the peer has room again: sending goes on.",
+	"operator_reset": "Whoever runs tcpd has ended the connection (tcpd reset, or DELETE on the control socket); neither our user nor the peer has.",
 }
 
 // Call says what a call of our user's asks for (stack.Call, by its name).

@@ -50,8 +50,11 @@ func (c *Connection) waits() []Wait {
 // What the text that is queued and in flight waits for.
 var (
 	closedToUs = rule{(*Connection).shutOut, PeersUser, func(c *Connection) string {
-		return fmt.Sprintf("The peer's window is closed: %s until its user reads. We ask from time to time%s; as long as the peer answers, the connection stays open.",
-			c.shut(), c.due("persist"))
+		patience := "as long as the peer answers, the connection stays open."
+		if c.Orphan {
+			patience = "but our user has let go of the connection: when nothing has been taken for orphan_timeout, it is given up."
+		}
+		return fmt.Sprintf("The peer's window is closed: %s until its user reads. We ask from time to time%s; %s", c.shut(), c.due("persist"), patience)
 	}, "RFC 9293 3.8.6.1"}
 	unacknowledged = rule{func(c *Connection) bool { return c.Info.Flight > 0 && !c.shutOut() }, Peer, func(c *Connection) string {
 		return fmt.Sprintf("The peer has to acknowledge: %s in flight%s.%s", bytes(c.Info.Flight), c.behind(), c.again("what is in flight"))

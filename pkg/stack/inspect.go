@@ -185,12 +185,12 @@ func (s *shard) abort(f Flow) bool {
 	switch r := s.table.find(h, keyOf(&f)); r.kind() {
 	case kindConn:
 		c := Conn{s, r.index()}
-		c.Abort()
+		c.enter().tcp.Evict(&s.env, s.now)
 		c.Flush()
 	case kindHalf:
 		s.workApart(&f)
-		s.halves.at(r.index()).tcp.Unpack(&s.env, &s.temp)
-		s.temp.Abort(&s.env, s.now)
+		s.unpack(&s.halves.at(r.index()).tcp)
+		s.temp.Evict(&s.env, s.now)
 		s.sendHalf(r, h, &f, nil)
 	case kindWait:
 		s.dropWait(r, h)

@@ -27,7 +27,7 @@ type Note struct {
 	Drop     tcp.Drop     // Drops
 	Flags    tcp.Flags    // Drops: of the segment
 	Seq      seq.Num      // Drops
-	Text     uint32       // Drops: bytes
+	Text     uint32       // Drops: bytes; Incidents: so often in a row beyond the first time
 }
 
 // How many notes a record has, of which the first are never overwritten: they tell how it began.
@@ -53,12 +53,23 @@ const (
 const flightSize = 296
 
 func (f *flight) add(n Note) {
-	i := f.count
-	if i >= maxNotes {
-		i = firstNotes + (i-firstNotes)%(maxNotes-firstNotes)
+	if f.count > 0 {
+		last := &f.notes[notePlace(f.count-1)]
+		if n.Kind == Incidents && last.Kind == Incidents && last.Incident == n.Incident && last.State == n.State {
+			last.Text++
+			return
+		}
 	}
-	f.notes[i] = n
+	f.notes[notePlace(f.count)] = n
 	f.count++
+}
+
+// notePlace is where the note with a number lies, from 0 on.
+func notePlace(i uint32) uint32 {
+	if i < maxNotes {
+		return i
+	}
+	return firstNotes + (i-firstNotes)%(maxNotes-firstNotes)
 }
 
 // list is the notes in order.

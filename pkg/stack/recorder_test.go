@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tcpd-project/tcpd/pkg/mono"
+	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
 // A record keeps how the connection began, and what came last.
@@ -30,6 +31,24 @@ func TestFlight(t *testing.T) {
 		if got := at(); !slices.Equal(got, want) {
 			t.Errorf("after %d notes there are %v, not %v", i, got, want)
 		}
-		f.add(Note{At: mono.Time(i)})
+		f.add(Note{Kind: Transitions, At: mono.Time(i)})
+	}
+}
+
+// What repeats itself takes the place of one note, and says how often.
+func TestFlightCountsRepetitions(t *testing.T) {
+	var f flight
+	f.add(Note{At: 1, Kind: Incidents, Incident: tcp.IncidentWindowClosed})
+	for i := range 300 {
+		f.add(Note{At: mono.Time(2 + i), Kind: Incidents, Incident: tcp.IncidentWindowProbe})
+	}
+	f.add(Note{At: 400, Kind: Incidents, Incident: tcp.IncidentWindowOpened})
+	f.add(Note{At: 500, Kind: Drops, Drop: tcp.DropChecksum})
+	want := []Note{
+		{At: 1, Kind: Incidents, Incident: tcp.IncidentWindowClosed}, {At: 2, Kind: Incidents, Incident: tcp.IncidentWindowProbe, Text: 299},
+		{At: 400, Kind: Incidents, Incident: tcp.IncidentWindowOpened}, {At: 500, Kind: Drops, Drop: tcp.DropChecksum},
+	}
+	if got := f.list(); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -281,6 +281,7 @@ func (c *Conn) waited(x *Env, now mono.Time) {
 	case c.is(factFinAcked):
 		c.fire(x, now, fsm.FinWaitTimeout)
 	default:
+		c.tell(x, IncidentOrphanTimeout)
 		c.fire(x, now, fsm.Abort)
 	}
 }

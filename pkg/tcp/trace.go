@@ -22,6 +22,7 @@ const (
 	IncidentTailProbe                      // the last segments were not acknowledged soon
 	IncidentDelayedACK                     // no text has come along that an acknowledgment could go with
 	IncidentKeepAlive                      // the peer was silent for long, and is asked whether it is there
+	IncidentOrphanTimeout                  // the peer takes nothing of what our user has left behind: the connection is given up
 	IncidentRecovery                       // a loss has been found: fast recovery begins
 	IncidentRecovered                      // all that was in flight when it began has been acknowledged
 	IncidentSpurious                       // nothing had been lost: the reduction is undone
@@ -31,6 +32,7 @@ const (
 	IncidentBlackHole                      // large segments seem to vanish: smaller ones are tried
 	IncidentWindowClosed                   // the peer has no more room
 	IncidentWindowOpened                   // the peer has room again
+	IncidentOperatorReset                  // whoever runs the host ends the connection
 	NumIncidents           = iota
 )
 
@@ -42,6 +44,7 @@ var incidents = [NumIncidents]struct{ name, ref string }{
 	IncidentTailProbe:      {"tail_probe", "RFC 8985 7.3"},
 	IncidentDelayedACK:     {"delayed_ack", "RFC 9293 3.8.6.3"},
 	IncidentKeepAlive:      {"keep_alive", "RFC 9293 3.8.4"},
+	IncidentOrphanTimeout:  {"orphan_timeout", "RFC 1122 4.2.3.5"},
 	IncidentRecovery:       {"recovery", "RFC 5681 3.2"},
 	IncidentRecovered:      {"recovered", "RFC 6582 3.2"},
 	IncidentSpurious:       {"spurious", "RFC 4015 3.2"},
@@ -51,6 +54,7 @@ var incidents = [NumIncidents]struct{ name, ref string }{
 	IncidentBlackHole:      {"black_hole", "RFC 4821 7.7"},
 	IncidentWindowClosed:   {"window_closed", "RFC 9293 3.8.6"},
 	IncidentWindowOpened:   {"window_opened", "RFC 9293 3.8.6"},
+	IncidentOperatorReset:  {"operator_reset", "RFC 9293 3.10.5"},
 }
 
 // String is the incident's name in counters and events.
@@ -60,7 +64,7 @@ func (i Incident) String() string { return incidents[i].name }
 func (i Incident) Paragraph() string { return incidents[i].ref }
 
 // Timer reports that a timer has brought the incident about, and no segment or call.
-func (i Incident) Timer() bool { return i <= IncidentKeepAlive }
+func (i Incident) Timer() bool { return i <= IncidentOrphanTimeout }
 
 // tell counts an incident, and lets whoever listens know.
 func (c *Conn) tell(x *Env, i Incident) {

@@ -376,6 +376,12 @@ func (c *Conn) Abort(x *Env, now mono.Time) {
 	}
 }
 
+// Evict is Abort by whoever runs the host, and is told as such.
+func (c *Conn) Evict(x *Env, now mono.Time) {
+	c.tell(x, IncidentOperatorReset)
+	c.Abort(x, now)
+}
+
 // Shutdown aborts a connection that its user still holds: he will hear that it has ended.
 func (c *Conn) Shutdown(x *Env, now mono.Time) {
 	if !c.is(factReleased) {
