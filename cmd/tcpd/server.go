@@ -67,7 +67,7 @@ func (run *services) newWeb(dir string) (*connServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("static: %w", err)
 	}
-	srv := countingWeb(service.NewHTTP(root.FS(), run.page, run.complaints))
+	srv := countingWeb(service.NewHTTP(service.Directory(root), run.page, run.complaints))
 	srv.root = root
 	return srv, nil
 }

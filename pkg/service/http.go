@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"path"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -23,7 +22,7 @@ import (
 const PagePath = "/.tcpd/"
 
 // NewHTTP returns a web server: /hello says hello, / tells callers their own connection, and other paths are files,
-// if there are any; files may be nil. Browsers get page at /, and what is below PagePath; it may be nil. Its Serve takes listeners of
+// if there are any; files may be nil, and Directory makes one. Browsers get page at /, and what is below PagePath; it may be nil. Its Serve takes listeners of
 // pkg/socket. complaints may be nil.
 func NewHTTP(files fs.FS, page http.Handler, complaints *log.Logger) *http.Server {
 	mux := http.NewServeMux()
@@ -133,29 +132,4 @@ func agreed(yes bool) string {
 		return "agreed"
 	}
 	return "not agreed"
-}
-
-// plainFiles hides what a directory holds unless it has an index.html, and names that begin with a dot.
-type plainFiles struct{ fs.FS }
-
-// Open implements fs.FS.
-func (p plainFiles) Open(name string) (fs.File, error) {
-	notThere := &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	if strings.HasPrefix(name, ".") && name != "." || strings.Contains(name, "/.") {
-		return nil, notThere
-	}
-	f, err := p.FS.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	if i, err := f.Stat(); err != nil || i.IsDir() && !p.hasIndex(name) {
-		_ = f.Close()
-		return nil, notThere
-	}
-	return f, nil
-}
-
-func (p plainFiles) hasIndex(dir string) bool {
-	i, err := fs.Stat(p.FS, path.Join(dir, "index.html"))
-	return err == nil && i.Mode().IsRegular()
 }

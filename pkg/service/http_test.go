@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -157,7 +159,7 @@ func TestFilesStayInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	c := site(t, NewHTTP(root.FS(), nil, log.New(io.Discard, "", 0)))
+	c := site(t, NewHTTP(Directory(root), nil, log.New(io.Discard, "", 0)))
 	if r, body := get(t, c, "/file"); r.StatusCode != 200 || body != string(payload(4, 3<<20)) {
 		t.Errorf("%s, %d bytes", r.Status, len(body))
 	}
@@ -165,6 +167,49 @@ func TestFilesStayInside(t *testing.T) {
 		t.Errorf("%s:\n%s", r.Status, body)
 	}
 }
+
+// TestFilesThatAreNone: what is no regular file is not there, and nobody waits for a FIFO's other end; not even when the name
+// became its own only after it had been looked at.
+func TestFilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := errors.Join(
+		syscall.Mkfifo(dir+"/fifo", 0o600), os.Symlink("fifo", dir+"/link"),
+		os.Mkdir(dir+"/page", 0o700), syscall.Mkfifo(dir+"/page/index.html", 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", dir+"/socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := site(t, NewHTTP(Directory(root), nil, nil))
+	for _, path := range []string{"/fifo", "/link", "/page/", "/page", "/page/index.html", "/socket"} {
+		if r, body := get(t, c, path); r.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s, %q", path, r.Status, body)
+		}
+	}
+	f, err := Directory(root).Open("fifo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if f, err := (plainFiles{hasty{Directory(root)}}).Open("fifo"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, %v", f, err)
+	}
+}
+
+// hasty finds a regular file wherever it looks.
+type hasty struct{ fs.FS }
+
+func (hasty) Stat(string) (fs.FileInfo, error) { return fs.Stat(fstest.MapFS{"file": {}}, "file") }
 
 // TestSlowHeader: who opens a connection and does not ask is not waited for without end.
 func TestSlowHeader(t *testing.T) {
