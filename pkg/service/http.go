@@ -35,7 +35,7 @@ func NewHTTP(files fs.FS, page http.Handler, complaints *log.Logger) *http.Serve
 		mux.Handle("POST "+PagePath, page)
 	}
 	if files != nil {
-		mux.Handle("GET /", http.FileServerFS(plainFiles{files}))
+		mux.Handle("GET /", http.FileServerFS(plainFiles{files, complaints}))
 	}
 	return &http.Server{
 		Handler:           mux,

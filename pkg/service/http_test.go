@@ -145,27 +145,58 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestFilesStayInside: a link out of the directory leads nowhere.
+// TestFilesStayInside: a link out of the directory leads nowhere, nor does an absolute one; others are followed.
 func TestFilesStayInside(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Symlink("/etc/passwd", dir+"/link"); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.WriteFile(dir+"/file", payload(4, 3<<20), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	for link, to := range map[string]string{
+		"out": "../../../../../../etc/passwd", "far": "/etc/passwd", "absolute": dir + "/file", "loop": "loop", "dangling": "none",
+		"up": "..", "inside": "file",
+	} {
+		if err := os.Symlink(to, dir+"/"+link); err != nil {
+			t.Fatal(err)
+		}
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	c := site(t, NewHTTP(Directory(root), nil, log.New(io.Discard, "", 0)))
-	if r, body := get(t, c, "/file"); r.StatusCode != 200 || body != string(payload(4, 3<<20)) {
-		t.Errorf("%s, %d bytes", r.Status, len(body))
+	var complaints strings.Builder
+	c := site(t, NewHTTP(Directory(root), nil, log.New(&complaints, "", 0)))
+	for _, path := range []string{"/file", "/inside"} {
+		if r, body := get(t, c, path); r.StatusCode != 200 || body != string(payload(4, 3<<20)) {
+			t.Errorf("%s: %s, %d bytes", path, r.Status, len(body))
+		}
 	}
-	if r, body := get(t, c, "/link"); r.StatusCode == 200 || strings.Contains(body, "root:") {
-		t.Errorf("%s:\n%s", r.Status, body)
+	for _, path := range []string{"/out", "/far", "/absolute", "/loop", "/dangling", "/up/", "/file/below", "/" + strings.Repeat("long", 100)} {
+		if r, body := get(t, c, path); r.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s\n%s", path, r.Status, body)
+		}
 	}
+	if complaints.Len() > 0 {
+		t.Error(complaints.String())
+	}
+}
+
+// TestFilesInTrouble: what is not the name's fault is an error, and the log has it.
+func TestFilesInTrouble(t *testing.T) {
+	var complaints strings.Builder
+	w := httptest.NewRecorder()
+	srv := NewHTTP(broken{}, nil, log.New(&complaints, "", 0))
+	srv.Handler.ServeHTTP(w, httptest.NewRequest("GET", "/file", nil))
+	if w.Code != http.StatusInternalServerError || !strings.HasPrefix(complaints.String(), "http: open file: too many open files\n") {
+		t.Errorf("status %d, and in the log %q", w.Code, complaints.String())
+	}
+}
+
+// broken can open nothing.
+type broken struct{}
+
+func (broken) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EMFILE}
 }
 
 // TestFilesThatAreNone: what is no regular file is not there, and nobody waits for a FIFO's other end; not even when the name
@@ -201,7 +232,7 @@ func TestFilesThatAreNone(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if f, err := (plainFiles{hasty{Directory(root)}}).Open("fifo"); !errors.Is(err, fs.ErrNotExist) {
+	if f, err := (plainFiles{hasty{Directory(root)}, nil}).Open("fifo"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, %v", f, err)
 	}
 }
