@@ -57,7 +57,7 @@ func newPair(t *testing.T, c *config.Config) (there, here *stack.Stack) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(run.close)
+	t.Cleanup(func() { run.close(patience) })
 	return there, here
 }
 

@@ -68,7 +68,7 @@ func newReloaded(t *testing.T, text string) *reloaded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.close)
+	t.Cleanup(func() { s.close(patience) })
 	r.reloader = &reloader{sources: src, stack: there, services: s, level: &level, log: zap.New(core), loaded: l}
 	return r
 }

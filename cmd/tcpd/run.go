@@ -73,7 +73,7 @@ func run(src *config.Sources, l config.Loaded) error {
 	ctl, err := h.openControl(r, web.Token(), signals)
 	if err != nil {
 		err = errors.Join(err, h.stop())
-		s.close()
+		s.close(lastMoment)
 		return errors.Join(err, h.close())
 	}
 	h.confine(c, src.File, ctl)
@@ -90,7 +90,7 @@ func run(src *config.Sources, l config.Loaded) error {
 	}
 	unwatched()
 	err = errors.Join(err, h.stop())
-	s.close()
+	s.close(lastMoment)
 	h.log.Info("counters", h.counters())
 	return errors.Join(err, h.close(), ctl.close()) // last: who has asked it to stop is told that it has
 }

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -90,7 +91,7 @@ func serve(s *stack.Stack, c *config.Config, page http.Handler, log *zap.Logger)
 		return nil, err
 	}
 	if _, err := run.change(c); err != nil {
-		run.close()
+		run.close(lastMoment)
 		return nil, err
 	}
 	return run, nil
@@ -258,16 +259,35 @@ func (run *services) leave(srv *connServer) {
 	run.mu.Unlock()
 }
 
-// close ends the services with goroutines, and their connections. The others end with the stack.
-func (run *services) close() {
+// lastMoment is how long handlers may take to end once their connections have.
+const lastMoment = time.Second
+
+// close ends the services with goroutines, and their connections. The others end with the stack. A handler that waits for something
+// else than its connection, such as a file, may never hear of it, and no more than patience is had with it.
+func (run *services) close(patience time.Duration) {
 	run.mu.Lock()
 	var list []*connServer
 	for srv := range run.servers {
 		list = append(list, srv)
 	}
 	run.mu.Unlock()
+	var closing sync.WaitGroup
 	for _, srv := range list {
-		_ = srv.Close()
+		closing.Go(func() { _ = srv.Close() })
 	}
-	run.running.Wait()
+	over := make(chan struct{})
+	go func() {
+		closing.Wait()
+		run.running.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-time.After(patience):
+		left := 0
+		for _, srv := range list {
+			left += srv.open()
+		}
+		run.log.Warn("handlers have not ended: they are left behind", zap.Int("handlers", left), zap.Stringer("waited", patience))
+	}
 }

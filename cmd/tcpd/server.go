@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tcpd-project/tcpd/pkg/config"
@@ -31,6 +32,7 @@ var simple = map[string]interface {
 type connServer struct {
 	accepter
 	admit     func(*stack.Request) // decides on connections; nil: all may come
+	open      func() int           // how many connections have a handler still
 	idle      func()               // waits until there are no connections; nobody listens any more
 	root      *os.Root             // of a web server's files; nil: none
 	listeners int                  // under the lock of services
@@ -49,10 +51,10 @@ func (run *services) newServer(v *config.Service) (*connServer, error) {
 	case "proxy":
 		p := service.NewProxy(v.To)
 		s := service.NewServer(p)
-		return &connServer{accepter: s, idle: s.Wait, admit: p.Admit}, nil
+		return &connServer{accepter: s, open: s.Open, idle: s.Wait, admit: p.Admit}, nil
 	}
 	s := service.NewServer(simple[v.Service])
-	return &connServer{accepter: s, idle: s.Wait}, nil
+	return &connServer{accepter: s, open: s.Open, idle: s.Wait}, nil
 }
 
 // newWeb returns a web server with the files of a directory, or "" for none.
@@ -75,15 +77,18 @@ func (run *services) newWeb(dir string) (*connServer, error) {
 // countingWeb counts the connections of a web server.
 func countingWeb(web *http.Server) *connServer {
 	var conns sync.WaitGroup
+	var n atomic.Int64
 	web.ConnState = func(_ net.Conn, s http.ConnState) {
 		switch s {
 		case http.StateNew:
 			conns.Add(1)
+			n.Add(1)
 		case http.StateClosed, http.StateHijacked:
+			n.Add(-1)
 			conns.Done()
 		}
 	}
-	return &connServer{accepter: web, idle: conns.Wait}
+	return &connServer{accepter: web, open: func() int { return int(n.Load()) }, idle: conns.Wait}
 }
 
 // drop gives up what it holds besides connections.

@@ -67,6 +67,13 @@ func (s *Server) Close() error {
 // Wait waits until all listeners and connections have been let go. No Serve may begin meanwhile.
 func (s *Server) Wait() { s.running.Wait() }
 
+// Open is how many listeners and connections have not been let go.
+func (s *Server) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
 // begin notes what is to be closed; false when all has been.
 func (s *Server) begin(c io.Closer) bool {
 	s.mu.Lock()

@@ -29,8 +29,14 @@ func TestServerClose(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); err != nil { // it is being served
 		t.Fatal(err)
 	}
+	if n := srv.Open(); n != 3 {
+		t.Errorf("%d are open, not two listeners and a connection", n)
+	}
 	if err := srv.Close(); err != nil {
 		t.Error(err)
+	}
+	if n := srv.Open(); n != 0 {
+		t.Errorf("%d are open still", n)
 	}
 	for range 2 {
 		if err := <-served; !errors.Is(err, net.ErrClosed) {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +71,22 @@ func TestCurlManyFiles(t *testing.T) {
 	if got := s.Command("curl", append([]string{"-sS"}, args...)...); got != string(want) {
 		t.Errorf("%d bytes, not the %d expected", len(got), len(want))
 	}
+}
+
+// TestCurlFIFO: what nobody writes to is not there, and keeps the daemon from nothing.
+func TestCurlFIFO(t *testing.T) {
+	need(t, "curl")
+	t.Parallel()
+	s := newSpace(t)
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := startDaemon(t, s, "-c", staticConfig(t, dir))
+	if got := s.Command("curl", "-sS", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}", staticURL("fifo")); got != "404" {
+		t.Errorf("status %s", got)
+	}
+	d.stop()
 }
 
 // TestCurlBig takes a large body down over HTTP.
