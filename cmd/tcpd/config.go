@@ -119,7 +119,7 @@ func newConfigPrint() *cobra.Command {
 		Short: "Print a configuration, and where each value comes from",
 		Long: "Print the configuration that \"tcpd run\" would have with the same flags, in the same environment; or with --live the one\n" +
 			"that is in force in a running daemon. Each value is printed with its origin: the defaults, FILE:LINE, a variable of the\n" +
-			"environment, or a flag. Each of these overrides those before it.\n\n" +
+			"environment, or a flag. Each of these overrides those before it, and \"tcpd log-level\" all, until a reload.\n\n" +
 			"As yaml it is a file that says all of it; table has what is not by default, wide and json have all.\n\n" +
 			variables + "\n\n" +
 			"Exit codes: 0, or 1 when the configuration has faults, 2 when the command line is wrong, and 3 when no daemon can be\n" +

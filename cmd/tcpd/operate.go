@@ -115,7 +115,7 @@ func newLogLevel() *cobra.Command {
 		Use:   "log-level [LEVEL]",
 		Short: "Tell or set what a running daemon logs",
 		Long: "Tell the least level that a running daemon logs, or set it: debug, info, warn or error. At debug each change of a\n" +
-			"connection's state is a line. A new start begins with the configuration's level again.",
+			"connection's state is a line. A reload goes back to the configuration's level, and so does a new start.",
 		Example:   "  tcpd log-level\n  tcpd log-level debug",
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: control.Levels,

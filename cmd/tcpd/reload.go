@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 
@@ -41,7 +42,17 @@ func reloadable(key string) bool {
 func (r *reloader) inForce() any {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.loaded
+	return r.current()
+}
+
+// current is what has been loaded, with the level that the log has been given since.
+func (r *reloader) current() config.Loaded {
+	now, level := r.loaded, r.level.String()
+	if level != now.Config.Log.Level {
+		now.Config.Log.Level, now.Origins = level, maps.Clone(now.Origins)
+		now.Origins["log.level"] = config.Origin{Source: config.FromCommand, Name: "tcpd log-level"}
+	}
+	return now
 }
 
 // end lets nothing change any more.
@@ -77,13 +88,13 @@ func (r *reloader) apply() (control.Reloaded, error) {
 	if err != nil {
 		return control.Reloaded{}, err
 	}
-	done := control.Reloaded{Applied: []string{}, Restart: []string{}}
-	for _, key := range next.Config.Differ(&r.loaded.Config) {
+	done, now := control.Reloaded{Applied: []string{}, Restart: []string{}}, r.current()
+	for _, key := range next.Config.Differ(&now.Config) {
 		if reloadable(key) {
 			done.Applied = append(done.Applied, key)
 		} else {
 			done.Restart = append(done.Restart, key)
-			next.Take(&r.loaded, key)
+			next.Take(&now, key)
 		}
 	}
 	if faults := next.Validate(); len(faults) > 0 { // each by itself is well, but not beside what stays
@@ -94,10 +105,10 @@ func (r *reloader) apply() (control.Reloaded, error) {
 		return control.Reloaded{}, err
 	}
 	done.Opened, done.Replaced, done.Closed = orNone(c.opened), orNone(c.replaced), orNone(c.closed)
-	if next.Config.Limits != r.loaded.Config.Limits {
+	if next.Config.Limits != now.Config.Limits {
 		r.stack.SetLimits(limits(&next.Config.Limits))
 	}
-	if level := next.Config.Log.Level; level != r.loaded.Config.Log.Level { // else it may have been set meanwhile
+	if level := next.Config.Log.Level; level != now.Config.Log.Level {
 		err = r.level.UnmarshalText([]byte(level)) // Validate knows it
 	}
 	r.loaded = next

@@ -333,18 +333,28 @@ func TestReloadNamesTheRest(t *testing.T) {
 	}
 }
 
-// TestReloadLevel: the file's level, if it has changed there; else the one that an operator has set stays.
+// TestReloadLevel: what an operator has set is in force, and said to be his, until a reload makes it the file's again and says so.
 func TestReloadLevel(t *testing.T) {
 	r := newReloaded(t, "log: {level: warn}\n")
+	expect := func(level, origin string) {
+		t.Helper()
+		l := r.inForce().(config.Loaded)
+		if at := l.Origins.Of("log.level").String(); l.Config.Log.Level != level || r.level.String() != level || at != origin {
+			t.Errorf("the log is at %v; %s by %s, want %s by %s", r.level, l.Config.Log.Level, at, level, origin)
+		}
+	}
+	expect("warn", r.path+":1")
 	r.level.SetLevel(zap.DebugLevel)
-	r.must("log: {level: warn}\nlimits: {orphans: 5}\n")
-	if got := r.level.Level(); got != zap.DebugLevel {
-		t.Errorf("%v", got)
+	expect("debug", "tcpd log-level")
+	if got := r.must("log: {level: warn}\n"); !slices.Equal(got.Applied, []string{"log.level"}) {
+		t.Errorf("%+v", got)
+	}
+	expect("warn", r.path+":1")
+	if got := r.must("log: {level: warn}\n"); len(got.Applied) > 0 {
+		t.Errorf("%+v", got)
 	}
 	r.must("log: {level: error}\n")
-	if got := r.level.Level(); got != zap.ErrorLevel {
-		t.Errorf("%v", got)
-	}
+	expect("error", r.path+":1")
 }
 
 // TestReloadHasAllSources: the environment and the flags are over the file as at the start.

@@ -14,12 +14,13 @@ const (
 	FromFile    Source = "file"
 	FromEnv     Source = "env"
 	FromFlag    Source = "flag"
+	FromCommand Source = "command" // to the running daemon
 )
 
 // Origin is where a value comes from; the zero value is the defaults.
 type Origin struct {
 	Source Source `json:"source"`
-	Name   string `json:"name,omitempty"` // of the file, the variable or the flag
+	Name   string `json:"name,omitempty"` // of the file, the variable, the flag or the command
 	Line   int    `json:"line,omitempty"` // in a file, from 1; 0: the file as a whole
 	Column int    `json:"column,omitempty"`
 
@@ -33,6 +34,8 @@ func (o Origin) String() string {
 		return fmt.Sprintf("%s:%d", o.Name, o.Line)
 	case FromEnv, FromFlag:
 		return string(o.Source) + " " + o.Name
+	case FromCommand:
+		return o.Name
 	}
 	return string(FromDefault)
 }
