@@ -268,7 +268,7 @@ func TestReloadFaults(t *testing.T) {
 // TestReloadCannotListen: where one service cannot, all listen as before.
 func TestReloadCannotListen(t *testing.T) {
 	r := newReloaded(t, threeEchoes)
-	if _, err := r.stack.Listen(stack.ListenConfig{Prefix: server, Port: 9100}, simple["discard"]); err != nil { // the metrics, say
+	if _, err := r.stack.Listen(stack.ListenConfig{Prefix: server, Port: 9100}, simple["discard"]); err != nil {
 		t.Fatal(err)
 	}
 	before, was := r.listeners(), r.inForce()

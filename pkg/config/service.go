@@ -107,6 +107,19 @@ func (v *faults) services(c *Config) {
 	}
 }
 
+// metrics adds a fault when a service has the place of the metrics. Beside a service at a prefix they have their address for
+// themselves.
+func (v *faults) metrics(c *Config, at netip.AddrPort) {
+	for i := range c.Services {
+		s := &c.Services[i]
+		here := func(a Prefix) bool { return a.IsSingleIP() && a.Addr() == at.Addr() }
+		if s.Port == at.Port() && slices.ContainsFunc(c.ListensAt(s), here) {
+			v.add("metrics", "services[%d], %s, listens at %s: another port is needed", i, s.Service, at)
+			return
+		}
+	}
+}
+
 // service adds what does not fit the kind of service that s is.
 func (v *faults) service(key string, s *Service) {
 	switch {

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -57,6 +59,32 @@ services:
 	}
 	if f := c.Validate(); len(f) != 0 {
 		t.Error(f)
+	}
+}
+
+// TestMetricsBesideServices: the metrics have an address and port that no service has, wherever the two are said.
+func TestMetricsBesideServices(t *testing.T) {
+	const services = "addresses: [10.7.0.2, 10.7.0.3, 10.7.0.16/28]\nservices:\n- {port: 7, service: echo}\n- {port: 80, service: http, address: 10.7.0.3}\n"
+	for metrics, want := range map[string]string{
+		"10.7.0.2:9100":    "",
+		"10.7.0.2:7":       "F:5:10: metrics: services[0], echo, listens at 10.7.0.2:7: another port is needed",
+		"10.7.0.3:80":      "F:5:10: metrics: services[1], http, listens at 10.7.0.3:80: another port is needed",
+		"10.7.0.2:80":      "",
+		"10.7.0.17:7":      "", // for itself, out of the service's prefix
+		"192.0.2.1:7":      "", // the kernel's
+		"10.7.0.2:7 again": `F:5:10: metrics: "10.7.0.2:7 again" is no address with a port, such as 10.7.0.2:9100`,
+	} {
+		file := filepath.Join(t.TempDir(), "tcpd.yaml")
+		if err := os.WriteFile(file, []byte(services+"metrics: "+metrics+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if _, err := (&Sources{File: file}).Load(Defaults()); err != nil {
+			got = strings.ReplaceAll(err.Error(), file, "F")
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", metrics, got, want)
+		}
 	}
 }
 

@@ -89,9 +89,12 @@ func (v *faults) control(c *Config) {
 	if c.Metrics == "" {
 		return
 	}
-	if a, err := netip.ParseAddrPort(c.Metrics); err != nil || !a.Addr().Is4() || a.Port() == 0 {
+	a, err := netip.ParseAddrPort(c.Metrics)
+	if err != nil || !a.Addr().Is4() || a.Port() == 0 {
 		v.add("metrics", "%q is no address with a port, such as 10.7.0.2:9100", c.Metrics)
+		return
 	}
+	v.metrics(c, a)
 }
 
 func (v *faults) addresses(c *Config) {
