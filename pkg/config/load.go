@@ -178,7 +178,11 @@ func written(n ast.Node) string {
 // list reads a list, which replaces the default.
 func (r *reader) list(n ast.Node, key string, v reflect.Value) {
 	a, ok := n.(*ast.SequenceNode)
-	if !ok {
+	switch {
+	case n.Type() == ast.NullType:
+		r.faultf(n, key, "a list is wanted, and there is nothing: an empty one is []")
+		return
+	case !ok:
 		r.faultf(n, key, "%s is not a list, such as [%s]", n, listed(n, v.Type().Elem()))
 		return
 	}
