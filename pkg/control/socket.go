@@ -114,7 +114,7 @@ func All() []string {
 // places are the directories in which sockets lie.
 func places() []string {
 	dirs := []string{systemDir}
-	if dir := userDir(); dir != "" {
+	if dir := userDir(); dir != "" && dir != systemDir { // XDG_RUNTIME_DIR=/run makes them one, as for a service with a user of its own
 		dirs = append(dirs, dir)
 	}
 	return dirs

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,6 +48,18 @@ func TestSocket(t *testing.T) {
 	}
 	if _, err := Listen(t.Context(), filepath.Join(dir, strings.Repeat("x", 120))); err == nil || !strings.Contains(err.Error(), "107 bytes") {
 		t.Error(err)
+	}
+}
+
+// TestPlaces: each once, so that a daemon is not found twice where the user's directory is root's.
+func TestPlaces(t *testing.T) {
+	for dir, want := range map[string][]string{
+		"": {"/run/tcpd"}, "/run": {"/run/tcpd"}, "/run/": {"/run/tcpd"}, "/run/user/1000": {"/run/tcpd", "/run/user/1000/tcpd"},
+	} {
+		t.Setenv("XDG_RUNTIME_DIR", dir)
+		if got := places(); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", dir, got, want)
+		}
 	}
 }
 
