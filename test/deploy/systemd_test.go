@@ -42,7 +42,7 @@ func TestUnit(t *testing.T) {
 	for name, want := range map[string]string{
 		"Type":                    "notify",
 		"ExecStart":               "/usr/local/bin/tcpd run -c /etc/tcpd/tcpd.yaml",
-		"ExecReload":              "/bin/kill -HUP $MAINPID",
+		"ExecReload":              "/usr/local/bin/tcpd reload",
 		"CapabilityBoundingSet":   "CAP_NET_ADMIN",
 		"AmbientCapabilities":     "CAP_NET_ADMIN",
 		"NoNewPrivileges":         "yes",
