@@ -261,6 +261,9 @@ func explained(w http.ResponseWriter, r *http.Request) {
 		text = explain.Incident(q.Get("incident"))
 	case q.Has("drop"):
 		text = explain.Drop(q.Get("drop"))
+	default:
+		refuse(w, http.StatusBadRequest, errors.New("say what to explain: ?event= with from, to and open, ?incident= or ?drop="))
+		return
 	}
 	answer(w, http.StatusOK, map[string]string{"text": text})
 }

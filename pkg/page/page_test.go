@@ -256,3 +256,21 @@ func TestGate(t *testing.T) {
 		t.Errorf("%d inside, %v", g.inside, g.from)
 	}
 }
+
+// TestExplained: a sentence for what is known, none for what is not, and a complaint when nothing is asked.
+func TestExplained(t *testing.T) {
+	s := newSite(t)
+	c := s.from(caller)
+	for query, want := range map[string]struct {
+		status int
+		begins string
+	}{
+		"": {400, `{"error":"say what to explain: `}, "?from=LISTEN": {400, `{"error":"say what to explain: `}, "?incident=none": {200, `{"text":""}`},
+		"?from=ESTABLISHED&event=RcvFIN&to=CLOSE-WAIT": {200, `{"text":"`},
+	} {
+		status, text, _ := s.ask(c, "GET", "/.tcpd/api/explain"+query)
+		if status != want.status || !strings.HasPrefix(text, want.begins) || status == 200 && (len(text) > 20) != strings.Contains(query, "event") {
+			t.Errorf("%q: %d %s", query, status, text)
+		}
+	}
+}
