@@ -58,8 +58,8 @@ func hello(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "hello\n")
 }
 
-// negotiated gives page to those who ask for HTML by name, as browsers do, and text to all others, such as curl (RFC 9110
-// section 12.5.1). Whoever names text/html names it because he likes it best, or refuses it by a weight of 0.
+// negotiated gives page to those who ask for HTML by name and like nothing of text better, as browsers do, and text to all others,
+// such as curl, who takes anything (RFC 9110 section 12.5.1).
 func negotiated(page http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Accept")
@@ -72,14 +72,24 @@ func negotiated(page http.Handler) http.HandlerFunc {
 }
 
 func wantsHTML(accept []string) bool {
+	weights := map[string]float64{}
 	for wish := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		kind, parameters, err := mime.ParseMediaType(wish)
-		if err == nil && kind == "text/html" {
-			q, err := strconv.ParseFloat(parameters["q"], 64)
-			return err != nil || q > 0
+		if err != nil {
+			continue
+		}
+		weights[kind] = 1
+		if q, err := strconv.ParseFloat(parameters["q"], 64); err == nil {
+			weights[kind] = q
 		}
 	}
-	return false
+	html := weights["text/html"]
+	for _, kind := range []string{"text/plain", "text/*", "*/*"} { // the most specific counts
+		if q, named := weights[kind]; named {
+			return html > 0 && html >= q
+		}
+	}
+	return html > 0
 }
 
 // frontPage tells the caller his own connection, as this end of it sees it.
