@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -229,12 +230,13 @@ func newReload() *cobra.Command {
 		if o.output == outputJSON {
 			return o.print(cmd.OutOrStdout(), v, "")
 		}
-		return printReloaded(cmd.OutOrStdout(), &v)
+		return printReloaded(cmd.OutOrStdout(), o.reached(c), &v)
 	})
 	return cmd
 }
 
-func printReloaded(w io.Writer, v *control.Reloaded) error {
+// printReloaded begins with who has been reached, if that is to be told.
+func printReloaded(w io.Writer, reached string, v *control.Reloaded) error {
 	t := newTable(w, true, column{}, column{})
 	for _, part := range []struct {
 		name string
@@ -245,8 +247,13 @@ func printReloaded(w io.Writer, v *control.Reloaded) error {
 		}
 	}
 	if len(t.rows) == 0 {
-		_, err := fmt.Fprintln(w, "nothing to change")
+		_, err := fmt.Fprintln(w, reached+"nothing to change")
 		return err
+	}
+	if reached != "" {
+		if _, err := fmt.Fprintln(w, strings.TrimSpace(reached)); err != nil {
+			return err
+		}
 	}
 	return t.flush()
 }

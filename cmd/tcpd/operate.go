@@ -83,6 +83,14 @@ func newClient(path string) (*control.Client, error) {
 	return control.NewClient(path), nil
 }
 
+// reached is what an answer begins with that tells of a change: the daemon's socket, if nobody has said which one it is.
+func (o *operation) reached(c *control.Client) string {
+	if o.path != "" {
+		return ""
+	}
+	return c.Path() + ": "
+}
+
 // print writes v as JSON, or text.
 func (o *operation) print(w io.Writer, v any, text string) error {
 	if o.output == outputJSON {
@@ -105,7 +113,7 @@ func newStop() *cobra.Command {
 		if err := c.Stop(cmd.Context()); err != nil {
 			return err
 		}
-		return o.print(cmd.OutOrStdout(), map[string]bool{"stopped": true}, "stopped")
+		return o.print(cmd.OutOrStdout(), map[string]bool{"stopped": true}, o.reached(c)+"stopped")
 	})
 	return cmd
 }
@@ -121,16 +129,18 @@ func newLogLevel() *cobra.Command {
 		ValidArgs: control.Levels,
 	}
 	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
+		reached := ""
 		if len(args) > 0 {
 			if err := c.SetLevel(cmd.Context(), args[0]); err != nil {
 				return err
 			}
+			reached = o.reached(c)
 		}
 		level, err := c.Level(cmd.Context())
 		if err != nil {
 			return err
 		}
-		return o.print(cmd.OutOrStdout(), control.LogLevel{Level: level}, level)
+		return o.print(cmd.OutOrStdout(), control.LogLevel{Level: level}, reached+level)
 	})
 	return cmd
 }

@@ -217,6 +217,23 @@ func TestLogLevel(t *testing.T) {
 	}
 }
 
+// TestReached: who changes something at a daemon that he has not named is told which it is.
+func TestReached(t *testing.T) {
+	c := control.NewClient("/run/tcpd/tcpd3.sock")
+	if got := (&operation{}).reached(c); got != "/run/tcpd/tcpd3.sock: " {
+		t.Errorf("%q", got)
+	}
+	if got := (&operation{path: c.Path()}).reached(c); got != "" {
+		t.Errorf("%q", got)
+	}
+	for want, v := range map[string]*control.Reloaded{"S: nothing to change\n": {}, "S:\nmtu needs a restart\n": {Restart: []string{"mtu"}}} {
+		var out strings.Builder
+		if err := printReloaded(&out, "S: ", v); err != nil || out.String() != want {
+			t.Errorf("%q, %v, want %q", out.String(), err, want)
+		}
+	}
+}
+
 func TestCounters(t *testing.T) {
 	o := newOperated(t)
 	o.dial(config.PortEcho, false)

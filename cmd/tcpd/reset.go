@@ -30,7 +30,7 @@ func newReset() *cobra.Command {
 		if err := c.Reset(cmd.Context(), id); err != nil {
 			return err
 		}
-		return o.print(cmd.OutOrStdout(), map[string]string{"reset": id}, id+": reset")
+		return o.print(cmd.OutOrStdout(), map[string]string{"reset": id}, o.reached(c)+id+": reset")
 	})
 	cmd.ValidArgsFunction = completeConnections(o)
 	return cmd

@@ -56,7 +56,7 @@ func TestControl(t *testing.T) {
 			t.Errorf("no connection in the metrics:\n%s", text)
 		}
 	}
-	if out := s.Command(tcpd, "log-level", "debug"); out != "debug\n" {
+	if out := s.Command(tcpd, "log-level", "debug"); out != "/run/tcpd/tcpd0.sock: debug\n" {
 		t.Error(out)
 	}
 	d.dial(daytimePort)
@@ -109,7 +109,7 @@ func TestStopCommand(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	d := startDaemon(t, s)
-	if out := s.Command(tcpd, "stop"); out != "stopped\n" {
+	if out := s.Command(tcpd, "stop"); out != "/run/tcpd/tcpd0.sock: stopped\n" {
 		t.Error(out)
 	}
 	if err := d.Wait(); err != nil {

@@ -111,7 +111,7 @@ func TestReload(t *testing.T) {
 	for i := range lines {
 		lines[i] = strings.Join(strings.Fields(lines[i]), " ")
 	}
-	if want := []string{"services applied", "echo 10.7.0.2:7 opened", "echo 10.7.0.2:8 opened", "echo 10.7.0.2:1007 closed", "echo 10.7.0.2:1008 closed"}; !slices.Equal(lines, want) {
+	if want := []string{"/run/tcpd/tcpd0.sock:", "services applied", "echo 10.7.0.2:7 opened", "echo 10.7.0.2:8 opened", "echo 10.7.0.2:1007 closed", "echo 10.7.0.2:1008 closed"}; !slices.Equal(lines, want) {
 		t.Errorf("got %q, want %q", lines, want)
 	}
 	for _, c := range append(open, d.dial(7)) {
