@@ -59,6 +59,9 @@ func TestControl(t *testing.T) {
 	if out := s.Command(tcpd, "log-level", "debug"); out != "/run/tcpd/tcpd0.sock: debug\n" {
 		t.Error(out)
 	}
+	if out := s.Command(tcpd, "config", "print", "--live", "-o", "table"); !regexp.MustCompile(`(?m)^log\.level +debug +tcpd log-level$`).MatchString(out) {
+		t.Errorf("the level in force:\n%s", out)
+	}
 	d.dial(daytimePort)
 	if _, err := d.log.Wait(func(l line) bool { return l.Msg == "state" && l.From == "LISTEN" }); err != nil {
 		t.Errorf("no state changes at level debug: %v", err)
