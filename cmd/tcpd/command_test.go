@@ -48,8 +48,12 @@ func TestFSM(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	if out, err := output(t, "version"); err != nil || !strings.HasPrefix(out, "tcpd ") {
+	out, err := output(t, "version")
+	if err != nil || !strings.HasPrefix(out, "tcpd ") {
 		t.Errorf("%v, %q", err, out)
+	}
+	if flag, err := output(t, "--version"); err != nil || flag != out {
+		t.Errorf("%v, %q", err, flag)
 	}
 	b := &debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: []debug.BuildSetting{
 		{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"},
@@ -81,14 +85,21 @@ func TestFaults(t *testing.T) {
 		{"run --metrics [::1]:9100", "--metrics: "},
 		{"run --control " + strings.Repeat("x", 108), "--control: "},
 		{"run -c no/such/file", "no/such/file"},
-		{"run more", `unknown command "more"`},
-		{"connect", "a HOST and a PORT"},
+		{"run more", `"more": tcpd run takes no arguments`},
+		{"connect", "a HOST is wanted: tcpd connect HOST PORT"},
+		{"connect 10.8.0.1", "a PORT is wanted: tcpd connect HOST PORT"},
+		{"connect 10.8.0.1 80 81", `"81" is too much: tcpd connect HOST PORT`},
+		{"script", "a FILE is wanted: tcpd script FILE..."},
 		{"connect 10.8.0.1 0", `port "0"`},
 		{"connect 10.8.0.1 65536", `port "65536"`},
 		{"connect 127.0.0.1 80", "another of its addresses"},
 		{"connect --mtu 1 10.8.0.1 80", "--mtu: 1 is outside"},
 		{"fsm --format svg", `--format "svg" is none of`},
-		{"walk", `unknown command "walk"`},
+		{"wach", `unknown command "wach" for "tcpd"; is it to be watch?`},
+		{"walk -x", `unknown command "walk"`},
+		{"config chck", `unknown command "chck" for "tcpd config"; is it to be check?`},
+		{"help config chck", `unknown command "chck" for "tcpd config"`},
+		{"help walk", `unknown command "walk"`},
 	} {
 		_, err := output(t, strings.Fields(test.args)...)
 		if err == nil || !strings.Contains(err.Error(), test.want) {

@@ -20,9 +20,7 @@ func newConfig() *cobra.Command {
 		Short:   "Check, print or describe configurations",
 		Long:    "Check the files of configurations, print what is in force and where it comes from, or describe what a file may have.",
 		Example: "  tcpd config check tcpd.yaml\n  tcpd config print -c tcpd.yaml\n  tcpd config schema > tcpd.schema.json",
-		Args:    cobra.NoArgs,
 	}
-	strict(cmd)
 	cmd.AddCommand(newConfigCheck(), newConfigPrint(), newConfigSchema())
 	return cmd
 }
@@ -36,9 +34,7 @@ func newConfigCheck() *cobra.Command {
 			"\"tcpd config print -c FILE\" also looks at the environment and at flags.\n\n" +
 			"Exit codes: 0 when all files are well, 1 when one has a fault or cannot be read, 2 when the command line is wrong.",
 		Example: "  tcpd config check /etc/tcpd/*.yaml\n  tcpd config check -o json tcpd.yaml | jq '.[].faults[]'",
-		Args:    cobra.MinimumNArgs(1),
 	}
-	strict(cmd)
 	outputFlag(cmd, &output, "o", outputs)
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
 		var list []checked
@@ -126,9 +122,7 @@ func newConfigPrint() *cobra.Command {
 			"Exit codes: 0, or 1 when the configuration has faults, 2 when the command line is wrong, and 3 when no daemon can be\n" +
 			"reached.",
 		Example: "  tcpd config print -c tcpd.yaml --mtu 1400\n  tcpd config print --live -o table",
-		Args:    cobra.NoArgs,
 	}
-	strict(cmd)
 	f := newFlags(cmd.Flags(), &defaults)
 	f.daemonFlags(&defaults)
 	outputFlag(cmd, &output, "o", append([]string{outputYAML}, outputs...))
@@ -195,7 +189,6 @@ func newConfigSchema() *cobra.Command {
 		Long: "Print a JSON Schema (draft 2020-12) of the configuration's file, for editors and other programs: every key with its\n" +
 			"description, type, range or choices, and default. It looks at each value by itself; \"tcpd config check\" knows more.",
 		Example: "  tcpd config schema > tcpd.schema.json\n  # and in the file: yaml-language-server: $schema=tcpd.schema.json",
-		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := config.Schema()
 			if err != nil {
@@ -205,7 +198,6 @@ func newConfigSchema() *cobra.Command {
 			return err
 		},
 	}
-	strict(cmd)
 	return cmd
 }
 
@@ -220,7 +212,6 @@ func newReload() *cobra.Command {
 			"Exit codes: 0 when the configuration is in force, but for what is named; 1 when nothing has changed since something is\n" +
 			"wrong; 2 when the command line is; 3 when no daemon can be reached.",
 		Example: "  tcpd config check tcpd.yaml && tcpd reload\n  tcpd reload -o json | jq .restart",
-		Args:    cobra.NoArgs,
 	}
 	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, _ []string) error {
 		v, err := c.Reload(cmd.Context())

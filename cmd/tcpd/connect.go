@@ -41,12 +41,6 @@ func newConnect() *cobra.Command {
 			"HOST sees a connection from the device. This machine is there under the address that --host gives\n" +
 			"(10.8.0.1), and under every other of its addresses but 127.0.0.1; other machines need forwarding.",
 		Example: "  nc -l 10.8.0.1 8000 &    # once the device is up; or listen on 0.0.0.0\n  echo hello | tcpd connect -N 10.8.0.1 8000",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return errors.New("connect needs a HOST and a PORT")
-			}
-			return nil
-		},
 	}
 	f := newFlags(cmd.Flags(), &c)
 	cmd.Flags().BoolVarP(&halfClose, "half-close", "N", false, "send a FIN at the end of standard input")

@@ -38,7 +38,6 @@ func newExtcap() *cobra.Command {
 			"them. Wireshark calls it; it is enough to link the binary into its extcap directory: that which \"tshark -G folders\"\n" +
 			"names, or of one's own ~/.config/wireshark/extcap (~/.local/lib/wireshark/extcap from Wireshark 4.2 on). Its capture filter is a filter of \"tcpd trace\".",
 		Example: "  ln -s $(which tcpd) ~/.config/wireshark/extcap/tcpd\n  tshark -i tcpd-tcpd0 -f 'sport = :80' -T fields -e frame.comment",
-		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return x.run(cmd) },
 	}
 	f := cmd.Flags()

@@ -15,11 +15,10 @@ func newFSM() *cobra.Command {
 		Use:     "fsm",
 		Short:   "Print the state machine that runs inside",
 		Example: "  tcpd fsm\n  tcpd fsm --format dot | dot -Tsvg > fsm.svg",
-		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			draw, ok := map[string]func() string{"grid": fsm.Grid, "mermaid": fsm.Mermaid, "dot": fsm.Dot}[format]
 			if !ok {
-				return fmt.Errorf("--format %q is none of grid, mermaid, dot", format)
+				return usageError{fmt.Errorf("--format %q is none of grid, mermaid, dot", format)}
 			}
 			_, err := io.WriteString(cmd.OutOrStdout(), draw())
 			return err

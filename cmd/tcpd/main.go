@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -48,8 +49,14 @@ func newRoot() *cobra.Command {
 			"reached on its control socket.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version(debug.ReadBuildInfo()),
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRun(), newConnect(), newFSM(), newScript(), newVersion(),
 		newConfig(), newReload(), newSS(), newWatch(), newTrace(), newExplain(), newReset(), newCapture(), newExtcap(), newCounters(), newLogLevel(), newToken(), newStop(), newDoctor(), newMan())
+	root.SetHelpCommand(newHelp())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	strict(root)
 	return root
 }

@@ -14,7 +14,6 @@ func newMan() *cobra.Command {
 		Short:   "Write the manual pages of all commands",
 		Long:    "Write the manual pages of all commands, of section 1, into a directory, which is made.",
 		Example: "  tcpd man /usr/local/share/man/man1\n  man tcpd-ss",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("man: %w", err)

@@ -33,7 +33,6 @@ func newOperation(cmd *cobra.Command, short string, run func(*cobra.Command, *op
 	o := &operation{}
 	cmd.Flags().StringVar(&o.path, "control", "", "`path` of the daemon's control socket; it is found if only one runs")
 	outputFlag(cmd, &o.output, short, outputs)
-	strict(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := newClient(o.path)
 		if err != nil {
@@ -56,19 +55,6 @@ func outputFlag(cmd *cobra.Command, output *string, short string, outputs []stri
 			return usageError{fmt.Errorf("--output %q is none of %s", *output, strings.Join(outputs, ", "))}
 		}
 		return nil
-	}
-}
-
-// strict makes what is wrong with flags and arguments errors of usage.
-func strict(cmd *cobra.Command) {
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	if args := cmd.Args; args != nil {
-		cmd.Args = func(cmd *cobra.Command, list []string) error {
-			if err := args(cmd, list); err != nil {
-				return usageError{err}
-			}
-			return nil
-		}
 	}
 }
 
@@ -107,7 +93,6 @@ func newStop() *cobra.Command {
 		Long: "End a running daemon as SIGTERM does, and wait until it has ended: its connections have come to their end, or are reset\n" +
 			"after its drain_timeout; its device is gone. Stopped a second time it ends at once.",
 		Example: "  tcpd stop\n  tcpd stop --control /run/tcpd/tcpd1.sock",
-		Args:    cobra.NoArgs,
 	}
 	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, _ []string) error {
 		if err := c.Stop(cmd.Context()); err != nil {
@@ -125,7 +110,7 @@ func newLogLevel() *cobra.Command {
 		Long: "Tell the least level that a running daemon logs, or set it: debug, info, warn or error. At debug each change of a\n" +
 			"connection's state is a line. A reload goes back to the configuration's level, and so does a new start.",
 		Example:   "  tcpd log-level\n  tcpd log-level debug",
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.OnlyValidArgs,
 		ValidArgs: control.Levels,
 	}
 	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
@@ -152,7 +137,6 @@ func newCounters() *cobra.Command {
 		Long: "Print what a running daemon has counted since its start, and what there is now. Every packet read is delivered or has\n" +
 			"a reason among the drops. The table leaves out what is 0, wide does not.",
 		Example: "  tcpd counters\n  tcpd counters -o json | jq .drops",
-		Args:    cobra.NoArgs,
 	}
 	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, _ []string) error {
 		v, err := c.Counters(cmd.Context())

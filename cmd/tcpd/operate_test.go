@@ -312,11 +312,10 @@ func TestEveryCommandHasExamples(t *testing.T) {
 	if _, err := output(t, "man", dir); err != nil {
 		t.Fatal(err)
 	}
-	list := newRoot().Commands()
-	for _, cmd := range list {
-		list = append(list, cmd.Commands()...)
-	}
-	for _, cmd := range list {
+	for _, cmd := range commands(newRoot()) {
+		if !cmd.HasParent() || strings.HasPrefix(cmd.CommandPath(), "tcpd completion") || cmd.Name() == "help" { // cobra's
+			continue
+		}
 		if cmd.Example == "" && cmd.Name() != "version" {
 			t.Errorf("%s has no example", cmd.Name())
 		}

@@ -17,7 +17,6 @@ func newReset() *cobra.Command {
 		Long: "End a connection of a running daemon with a RST: its peer's next call fails, as when a host has gone down and come back. One in\n" +
 			"TIME-WAIT is forgotten. CONNECTION is named as for \"tcpd explain\".",
 		Example: "  tcpd reset 10.7.0.2:80-10.7.0.1:40614\n  tcpd reset :40614",
-		Args:    one("CONNECTION"),
 	}
 	o := newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
 		id, err := findConnection(cmd.Context(), c, args[0])

@@ -33,9 +33,7 @@ func newRun() *cobra.Command {
 			"SIGTERM, SIGINT and \"tcpd stop\" end the daemon, and the device with it: nobody is let in any more, connections may\n" +
 			"go on for --drain-timeout, and what is left then is reset. A second one does so at once.",
 		Example: "  tcpd run\n  curl http://10.7.0.2/",
-		Args:    cobra.NoArgs,
 	}
-	strict(cmd)
 	f := newFlags(cmd.Flags(), &defaults)
 	f.daemonFlags(&defaults)
 	cmd.RunE = func(*cobra.Command, []string) error {

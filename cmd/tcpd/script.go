@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,13 +30,7 @@ func newScript() *cobra.Command {
 	cmd.Flags().BoolVar(&o.AnyPush, "any-push", false, "let the flag P differ: where it is set is the stack's affair")
 	cmd.Flags().StringArrayVarP(&define, "define", "D", nil, "`WORD=value`: put a value in place of a word; may be repeated")
 	words := map[string]string{}
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return usageError{errors.New("script needs a FILE")}
-		}
-		return readDefines(words, define)
-	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.Args = func(*cobra.Command, []string) error { return readDefines(words, define) }
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		failed := 0
 		for _, file := range args {
@@ -53,14 +46,11 @@ func newScript() *cobra.Command {
 	return cmd
 }
 
-// usageError is a command line that is wrong.
-type usageError struct{ error }
-
 func readDefines(words map[string]string, define []string) error {
 	for _, d := range define {
 		word, value, ok := strings.Cut(d, "=")
 		if !ok {
-			return usageError{fmt.Errorf("--define %s: WORD=value is wanted", d)}
+			return fmt.Errorf("--define %s: WORD=value is wanted", d)
 		}
 		words[word] = value
 	}

@@ -18,7 +18,6 @@ func newToken() *cobra.Command {
 			"buttons. Without it the page shows whoever comes his own connections. The token is drawn at the daemon's start; it stands\n" +
 			"behind a #, which browsers do not send.",
 		Example: "  tcpd token\n  xdg-open \"$(tcpd token)\"",
-		Args:    cobra.NoArgs,
 	}
 	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, _ []string) error {
 		t, err := c.Token(cmd.Context())
