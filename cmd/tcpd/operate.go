@@ -110,7 +110,7 @@ func newLogLevel() *cobra.Command {
 		Long: "Tell the least level that a running daemon logs, or set it: debug, info, warn or error. At debug each change of a\n" +
 			"connection's state is a line. A reload goes back to the configuration's level, and so does a new start.",
 		Example:   "  tcpd log-level\n  tcpd log-level debug",
-		Args:      cobra.OnlyValidArgs,
+		Args:      knownLevel,
 		ValidArgs: control.Levels,
 	}
 	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
@@ -128,6 +128,14 @@ func newLogLevel() *cobra.Command {
 		return o.print(cmd.OutOrStdout(), control.LogLevel{Level: level}, reached+level)
 	})
 	return cmd
+}
+
+// knownLevel is the check of what log-level is to set.
+func knownLevel(_ *cobra.Command, args []string) error {
+	if len(args) > 0 && !slices.Contains(control.Levels, args[0]) {
+		return fmt.Errorf("%q is no level: there are %s", args[0], strings.Join(control.Levels, ", "))
+	}
+	return nil
 }
 
 func newCounters() *cobra.Command {

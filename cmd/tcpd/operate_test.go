@@ -290,7 +290,7 @@ func TestExitCodes(t *testing.T) {
 		{"ss state open --control " + o.path, exitUsage, "no state"},
 		{"ss --nope", exitUsage, "--nope"},
 		{"ss --output xml --control " + o.path, exitUsage, "none of table, wide, json"},
-		{"log-level loud --control " + o.path, exitUsage, "loud"},
+		{"log-level loud --control " + o.path, exitUsage, `"loud" is no level: there are debug, info, warn, error`},
 		{"stop now", exitUsage, "now"},
 		{"man /dev/null/x", exitFailed, "man:"},
 	} {
