@@ -12,8 +12,8 @@ import (
 // eventFilterHelp tells of the filters of trace and capture.
 const eventFilterHelp = "FILTER is the id of a connection, LOCAL-REMOTE as \"tcpd ss --output json\" has it, or one or more of these, all of\n" +
 	"which must hold:\n" +
-	"  src ADDRESS, dst ADDRESS     tcpd's address or the peer's, or a prefix\n" +
-	"  sport = :PORT, dport = :PORT"
+	"  src ADDRESS, dst ADDRESS     tcpd's address or the peer's, or a prefix; :PORT may follow, or stand alone\n" +
+	"  sport = :PORT, dport = :PORT a number, or the name of a service"
 
 // parseEventFilter reads a filter of trace and capture.
 func parseEventFilter(args []string) (f control.EventFilter, err error) {
@@ -25,7 +25,7 @@ func parseEventFilter(args []string) (f control.EventFilter, err error) {
 	if err != nil {
 		return f, err
 	}
-	for _, word := range args {
+	for _, word := range filterWords(args) {
 		if word == "state" || word == "exclude" {
 			return f, fmt.Errorf("%q: what happens can't be asked for by state; it changes", word)
 		}

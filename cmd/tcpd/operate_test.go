@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -184,9 +185,75 @@ func TestSSFilters(t *testing.T) {
 	if err != nil || q.Local != "10.7.0.2/32" || q.Remote != "10.0.0.0/8" || q.LocalPort != 80 || q.RemotePort != 1000 {
 		t.Errorf("%+v, %v", q, err)
 	}
-	for _, args := range []string{"state", "state open", "src here", "sport = :0", "sport :http", "user root", "sport ="} {
-		if q, err := parseSSFilter(&ssOptions{}, strings.Fields(args)); err == nil {
-			t.Errorf("%s: %+v", args, q)
+}
+
+// TestSSFilterEnds: addresses with and without ports, ports by number and by name, and "and" between.
+func TestSSFilterEnds(t *testing.T) {
+	for args, want := range map[string]control.Filter{
+		"sport = :http":               {LocalPort: 80},
+		"sport http and dport = 81":   {LocalPort: 80, RemotePort: 81},
+		"src 10.7.0.2:80":             {Local: "10.7.0.2/32", LocalPort: 80},
+		"src 10.7.0.0/24:http dst :7": {Local: "10.7.0.0/24", LocalPort: 80, RemotePort: 7},
+		"src *:80":                    {LocalPort: 80},
+		"src 10.7.0.2 and sport = :80 and dst 10.0.0.1": {Local: "10.7.0.2/32", LocalPort: 80, Remote: "10.0.0.1/32"},
+		"src 10.7.0.2:80 sport == :80":                  {Local: "10.7.0.2/32", LocalPort: 80},
+	} {
+		for _, list := range [][]string{strings.Fields(args), {args}} {
+			q, err := parseSSFilter(&ssOptions{listening: true}, list)
+			if err != nil || !reflect.DeepEqual(q.Filter, want) {
+				t.Errorf("%q: %+v, %v", list, q, err)
+			}
+		}
+	}
+}
+
+// TestSSFilterFaults: what is wrong is told with what would be right.
+func TestSSFilterFaults(t *testing.T) {
+	const filters, states = "state, exclude, src, dst, sport, dport", "established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait"
+	for args, want := range map[string]string{
+		"blah":                        `"blah" is not a filter: there are ` + filters,
+		"json":                        `"json" is not a filter: there are ` + filters,
+		"user root":                   `"user" is not a filter: there are ` + filters,
+		"state established blah":      `"blah" is not a filter`,
+		"not":                         `"not" is not supported: `,
+		"not state established":       `"not" is not supported: `,
+		"sport = :80 or sport = :81":  `"or" is not supported: `,
+		"( sport = :80 )":             `"(" is not supported: `,
+		"(sport = :80)":               `"(sport" is not supported: `,
+		"sport != :80":                `"!=" is not supported: `,
+		"dport > :1024":               `">" is not supported: `,
+		"state":                       `"state": a state is to follow`,
+		"dst":                         `"dst": an address is to follow`,
+		"sport":                       `"sport": a port is to follow`,
+		"sport =":                     `"sport =": a port is to follow`,
+		"sport = :80 and":             `"and": another filter is to follow`,
+		"and sport = :80":             `"and" is not a filter`,
+		"state open":                  `"open" is no state: there are ` + states,
+		"exclude open":                `"open" is no state: there are ` + states,
+		"src here":                    `"here" is neither an IPv4 address nor a prefix`,
+		"dst ::1":                     `"::1" is neither an IPv4 address`,
+		"dst [::1]:80":                `"[::1]:80" is neither an IPv4 address`,
+		"dst 2001:db8::/32":           `"2001:db8::/32" is neither an IPv4 address`,
+		"src 10.7.0.2:":               `"" is neither a port`,
+		"sport = :0":                  `"0" is neither a port, such as :80, nor the name of a service`,
+		"sport = :65536":              `"65536" is neither a port`,
+		"sport = ::1":                 `":1" is neither a port`,
+		"sport = :no-such-service":    `"no-such-service" is neither a port`,
+		"sport = :80 sport = :81":     `"sport": 80 is asked for already`,
+		"dst 10.7.0.1 dst 10.7.0.2:7": `"dst": 10.7.0.1/32 is asked for already`,
+	} {
+		if q, err := parseSSFilter(&ssOptions{}, strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %+v, %v, want %s", args, q, err, want)
+		}
+	}
+	for _, name := range ssStateNames {
+		if help, err := output(t, "ss", "--help"); err != nil || ssStates(name) == nil || !strings.Contains(help, name) {
+			t.Errorf("%s: %v, or the help lacks it", name, ssStates(name))
+		}
+	}
+	for _, name := range append(control.States(), stateListen) {
+		if !slices.ContainsFunc(ssStateNames, func(s string) bool { return slices.Equal(ssStates(s), []string{name}) }) {
+			t.Errorf("no name for %s", name)
 		}
 	}
 }
@@ -287,7 +354,7 @@ func TestExitCodes(t *testing.T) {
 		{"ss --control " + nowhere, exitUnreachable, "tcpd run"},
 		{"stop --control " + nowhere, exitUnreachable, nowhere},
 		{"counters --control " + nowhere, exitUnreachable, "tcpd run"},
-		{"ss state open --control " + o.path, exitUsage, "no state"},
+		{"ss state open", exitUsage, "no state"}, // whether or not a daemon runs
 		{"ss --nope", exitUsage, "--nope"},
 		{"ss --output xml --control " + o.path, exitUsage, "none of table, wide, json"},
 		{"log-level loud --control " + o.path, exitUsage, `"loud" is no level: there are debug, info, warn, error`},

@@ -27,11 +27,12 @@ func newSS() *cobra.Command {
 		Long: "List the connections of a running daemon, as ss lists those of the kernel: columns, options and filters are its,\n" +
 			"where they have a meaning here. Without -a, -l or a state, half-open connections, those in TIME-WAIT and listeners are\n" +
 			"left out. \"--output json\" prints what the control socket answers, wide prints -i, -o and -e in one line.\n\n" +
-			"FILTER is one or more of these, all of which must hold; states alternate:\n" +
+			"FILTER is one or more of these, all of which must hold, with or without \"and\" between them; states alternate:\n" +
 			"  state STATE, exclude STATE   established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, close-wait,\n" +
 			"                               last-ack, closing, listening; or all, connected, synchronized, bucket, big\n" +
-			"  src ADDRESS, dst ADDRESS     an address or a prefix\n" +
-			"  sport = :PORT, dport = :PORT\n\n" +
+			"  src ADDRESS, dst ADDRESS     an address or a prefix; :PORT may follow, or stand alone\n" +
+			"  sport = :PORT, dport = :PORT a number, or the name of a service\n" +
+			"Of ss's language or, not, parentheses and other comparisons than = are not supported.\n\n" +
 			"The time of -o is that of the next deadline; which timer it is, is told by what the connection waits for.\n" +
 			"In -i windows are in segments, as ss has them, and rates and times are the connection's own.",
 		Example: "  tcpd ss -tan\n  tcpd ss -tio state established dst 10.7.0.0/24\n  tcpd ss -tln\n  tcpd ss --output json state time-wait sport = :80",
@@ -45,11 +46,12 @@ func newSS() *cobra.Command {
 	f.BoolVarP(&opt.info, "info", "i", false, "with what the TCP knows of the connection")
 	f.BoolVarP(&opt.extended, "extended", "e", false, "with the shard, and whether anybody holds the connection")
 	f.BoolVarP(&opt.noHeader, "no-header", "H", false, "without the titles of the columns")
-	newOperation(cmd, "", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
-		q, err := parseSSFilter(&opt, args)
-		if err != nil {
-			return usageError{err}
-		}
+	var q *ssQuery
+	cmd.Args = func(_ *cobra.Command, args []string) (err error) { // the options are known, and no daemon need be
+		q, err = parseSSFilter(&opt, args)
+		return err
+	}
+	newOperation(cmd, "", func(cmd *cobra.Command, o *operation, c *control.Client, _ []string) error {
 		if o.output == outputWide {
 			opt.timers, opt.info, opt.extended = true, true, true
 		}
