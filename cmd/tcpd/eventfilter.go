@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/tcpd-project/tcpd/pkg/control"
 )
 
@@ -33,26 +31,4 @@ func parseEventFilter(args []string) (f control.EventFilter, err error) {
 	f.Filter = q.Filter
 	f.States = nil
 	return f, nil
-}
-
-// completeConnections offers the ids of the connections that there are.
-func completeConnections(o *operation) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, _ []string, _ string) (ids []string, _ cobra.ShellCompDirective) {
-		c, err := newClient(o.path)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		defer c.Close()
-		const most = 1000
-		_ = c.Connections(cmd.Context(), control.Filter{}, func(page []control.Connection) error { // what there is until an error
-			for i := range page {
-				ids = append(ids, page[i].ID)
-			}
-			if len(ids) > most {
-				return fmt.Errorf("enough")
-			}
-			return nil
-		})
-		return ids, cobra.ShellCompDirectiveNoFileComp
-	}
 }

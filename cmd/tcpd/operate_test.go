@@ -394,10 +394,51 @@ func TestEveryCommandHasExamples(t *testing.T) {
 }
 
 func TestCompletions(t *testing.T) {
-	for args, want := range map[string]string{"log-level ": "warn", "ss --output ": "wide", "": "ss"} {
-		out, err := output(t, append([]string{cobra.ShellCompNoDescRequestCmd}, strings.Split(args, " ")...)...)
-		if err != nil || !slices.Contains(strings.Split(out, "\n"), want) {
-			t.Errorf("%q: %s, %v", args, out, err)
+	o := newOperated(t)
+	id := "10.7.0.2:7-10.7.0.1:" + o.dial(config.PortEcho, false)
+	const none, files, directories = ":4", ":0", ":16" // what the shell is told to do besides
+	for _, test := range []struct{ args, want, without, besides string }{
+		{"", "ss completion help", "extra", none},
+		{"help ", "ss", "check", none},
+		{"help config ", "check", "ss", none},
+		{"log-level ", "warn", "state", none},
+		{"ss --output ", "wide", "state", none},
+		{"ss ", "state exclude src dst sport dport", "and = " + id, none},
+		{"ss state ", "established listening bucket", "state", none},
+		{"ss state established exclude ", "time-wait", "state", none},
+		{"ss sport ", "=", "state", none},
+		{"ss sport = ", "", "state =", none},
+		{"ss dst ", "", "state", none},
+		{"ss dst 10.7.0.1 ", "and state", "=", none},
+		{"ss dst 10.7.0.1 and ", "state", "and", none},
+		{"watch ", "state dport", id, none},
+		{"trace --control S ", id + " src dport", "state exclude", none},
+		{"trace --control S src ", "", id, none},
+		{"capture --control S ", id + " src", "state exclude", none},
+		{"reset --control S ", id, "src", none},
+		{"reset --control S " + id + " ", "", id, none},
+		{"explain --control S ", id, "src", files},
+		{"explain --control " + filepath.Join(t.TempDir(), "none") + " ", "", id, files},
+		{"stop ", "", id, none},
+		{"config print ", "", id, none},
+		{"config check ", "", id, files},
+		{"man ", "", id, directories},
+	} {
+		words := strings.Split(strings.Replace(test.args, " S ", " "+o.path+" ", 1), " ")
+		out, err := output(t, append([]string{cobra.ShellCompNoDescRequestCmd}, words...)...)
+		offered := strings.Split(out, "\n")
+		if err != nil || !slices.Contains(offered, test.besides) {
+			t.Errorf("%q: %v, want %s of\n%s", test.args, err, test.besides, out)
+		}
+		for _, word := range strings.Fields(test.want) {
+			if !slices.Contains(offered, word) {
+				t.Errorf("%q lacks %s:\n%s", test.args, word, out)
+			}
+		}
+		for _, word := range strings.Fields(test.without) {
+			if slices.Contains(offered, word) {
+				t.Errorf("%q has %s:\n%s", test.args, word, out)
+			}
 		}
 	}
 }

@@ -33,6 +33,7 @@ func strict(cmd *cobra.Command) {
 		}
 		return nil
 	}
+	completeNothing(cmd)
 	for _, c := range cmd.Commands() {
 		strict(c)
 	}
@@ -79,6 +80,11 @@ func argumentsOf(use string) (a arguments) {
 		a.most = -1
 	}
 	return a
+}
+
+// names reports whether a name is among those that are needed.
+func (a arguments) names(name string) bool {
+	return slices.ContainsFunc(a.needed, func(s string) bool { return strings.Contains(s, name) })
 }
 
 // count is the check of how many there are.
