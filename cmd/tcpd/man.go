@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -20,7 +22,21 @@ func newMan() *cobra.Command {
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true // pages of the same version are the same
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "TCPD", Section: "1", Source: "tcpd"}, args[0])
+			keepLines(root)
+			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "tcpd"}, args[0]) // the titles are the commands' names
 		},
+	}
+}
+
+// indented are lines that stand where they are to stand.
+var indented = regexp.MustCompile(`(?m)(^  .*(\n|\z))+`)
+
+// keepLines makes the indented lines of the help of cmd, and of all below it, ones that a manual page does not fill.
+func keepLines(cmd *cobra.Command) {
+	cmd.Long = indented.ReplaceAllStringFunc(cmd.Long, func(s string) string {
+		return "\n```\n" + strings.TrimSuffix(s, "\n") + "\n```\n\n"
+	})
+	for _, c := range cmd.Commands() {
+		keepLines(c)
 	}
 }

@@ -387,8 +387,26 @@ func TestEveryCommandHasExamples(t *testing.T) {
 			t.Errorf("%s has no example", cmd.Name())
 		}
 		page, err := os.ReadFile(filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1"))
-		if err != nil || !strings.Contains(string(page), ".SH SYNOPSIS") {
-			t.Errorf("%s: %v", cmd.Name(), err)
+		title := `.TH "` + strings.ToUpper(strings.ReplaceAll(cmd.CommandPath(), " ", "-")) + `" "1"`
+		if err != nil || !strings.Contains(string(page), ".SH SYNOPSIS") || !strings.Contains(string(page), title) {
+			t.Errorf("%s: %v, no %s", cmd.Name(), err, title)
+		}
+	}
+}
+
+// TestManKeepsLines: those that the help indents are not filled into a paragraph.
+func TestManKeepsLines(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := output(t, "man", dir); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"tcpd-ss.1":    `(?s)\n\.EX\n  state STATE, .*\n  src ADDRESS, [^\n]*\n  sport = :PORT, [^\n]*\n\.EE\n\n\.PP\nOf ss's language`,
+		"tcpd-trace.1": `\n\.EX\n  src ADDRESS, .*\n  sport = :PORT, .*\n\.EE\n`,
+	} {
+		page, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !regexp.MustCompile(want).Match(page) {
+			t.Errorf("%s: %v, want %s in\n%s", name, err, want, page)
 		}
 	}
 }
