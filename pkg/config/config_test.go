@@ -190,7 +190,7 @@ func TestLoadFaults(t *testing.T) {
 		"mtu:\n":                         "f:1:6: mtu: nothing is not a whole number",
 		"mtu: [1500]\n":                  "f:1:6: mtu: [1500] is not a whole number",
 		"mtu: *x\n":                      "f:1:6: mtu: *x is not a whole number",
-		"tcp:\n  retries2: 300\n":        "f:2:13: tcp.retries2: 300 is not a whole number from 0 to 255",
+		"tcp:\n  retries2: 300\n":        "f:2:13: tcp.retries2: 300 is not a whole number from 3 to 253",
 		"tcp:\n  msl: 30\n":              "f:2:8: tcp.msl: 30 is not a length of time",
 		"tcp:\n  msl: 30x\n":             "f:2:8: tcp.msl: 30x is not a length of time",
 		"tcp:\n  keepalive: yes\n":       "f:2:14: tcp.keepalive: yes is not true or false",

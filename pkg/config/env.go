@@ -100,7 +100,7 @@ func (c *Config) variable(at Origin, text string) Faults {
 	}
 	read := reflect.New(v.Type()).Elem()
 	if err := setText(read, text); err != nil {
-		return Faults{{at, at.key, fmt.Sprintf("%q is not %s", text, kinds[v.Type()].name)}}
+		return Faults{{at, at.key, fmt.Sprintf("%q is not %s", text, wanted(v.Type(), at.key))}}
 	}
 	v.Set(read)
 	return nil

@@ -156,7 +156,7 @@ func (r *reader) value(n ast.Node, key string, v reflect.Value) bool {
 	case known:
 		r.origins[key] = r.place(n.GetToken())
 		if !kind.written(n) || yaml.NodeToValue(n, v.Addr().Interface()) != nil {
-			r.faultf(n, key, "%s is not %s", written(n), kind.name)
+			r.faultf(n, key, "%s is not %s", written(n), wanted(v.Type(), key))
 		}
 	case v.Type() == reflect.TypeFor[Changes]():
 		r.changes(n, key, v)

@@ -116,6 +116,12 @@ func (f *Fault) Error() string {
 	return f.Origin.place() + text
 }
 
+// follows reports whether f is there only since what stands at the same place could not be read, which has been told.
+func (f *Fault) follows(unread *Fault) bool {
+	rest, within := strings.CutPrefix(f.Key, unread.Key)
+	return within && f.Origin == unread.Origin && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
 // Faults are several of them, in one error.
 type Faults []*Fault
 

@@ -93,7 +93,7 @@ func TestServiceLoadFaults(t *testing.T) {
 		"services: {echo: true}\n":                              "f:1:11: services: {echo: true} is not a list, such as [{port: 7, service: echo}]",
 		"services: echo\n":                                      "f:1:11: services: echo is not a list, such as [{port: 7, service: echo}]",
 		"services: [{port: 7, servise: echo}]\n":                "f:1:22: services[0].servise: unknown key; is it to be service? there are port, service, address, through, static, to",
-		"services: [{port: seven, service: echo}]\n":            "f:1:19: services[0].port: seven is not a whole number from 0 to 65535",
+		"services: [{port: seven, service: echo}]\n":            "f:1:19: services[0].port: seven is not a whole number from 1 to 65535",
 		"services: [{port: 7, service: proxy, to: here}]\n":     "f:1:42: services[0].to: here is not an address with a port, such as 127.0.0.1:8080",
 		"services: [{port: 7, service: proxy, to: 10.0.0.1}]\n": "f:1:42: services[0].to: 10.0.0.1 is not an address with a port, such as 127.0.0.1:8080",
 		"services: [{port: 7, service: echo, address: here}]\n": "f:1:46: services[0].address: here is not an address",

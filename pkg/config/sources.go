@@ -1,6 +1,9 @@
 package config
 
-import "reflect"
+import (
+	"reflect"
+	"slices"
+)
 
 // Sources are what a configuration is made of, besides its defaults. Each is over the ones before it.
 type Sources struct {
@@ -29,7 +32,12 @@ func (s *Sources) Load(c Config) (Loaded, error) {
 		origins.set(f.Key, Origin{Source: FromFlag, Name: f.Name, key: f.Key})
 	}
 	l := Loaded{c, origins}
-	return l, append(faults, l.Validate()...).err()
+	for _, f := range l.Validate() {
+		if !slices.ContainsFunc(faults, f.follows) {
+			faults = append(faults, f)
+		}
+	}
+	return l, faults.err()
 }
 
 // Validate is all that is wrong with the values, each with the place that it has been set at.

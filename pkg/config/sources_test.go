@@ -109,7 +109,9 @@ func TestVariableFaults(t *testing.T) {
 		"TCPD_MTU=many":                   `TCPD_MTU: "many" is not a whole number`,
 		"TCPD_MTU=":                       `TCPD_MTU: "" is not a whole number`,
 		"TCPD_MTU=3":                      "TCPD_MTU: 3 is outside 68 to 65535",
-		"TCPD_TCP_TTL=256":                `TCPD_TCP_TTL: "256" is not a whole number from 0 to 255`,
+		"TCPD_TCP_TTL=256":                `TCPD_TCP_TTL: "256" is not a whole number from 1 to 255`,
+		"TCPD_TCP_MSS=65536":              `TCPD_TCP_MSS: "65536" is not a whole number from 48 to 65495, or 0`,
+		"TCPD_TCP_SYN_RETRIES=256":        `TCPD_TCP_SYN_RETRIES: "256" is not a whole number from 0 to 255`,
 		"TCPD_TCP_MSL=30":                 `TCPD_TCP_MSL: "30" is not a length of time`,
 		"TCPD_TCP_SACK=yes":               `TCPD_TCP_SACK: "yes" is not true or false`,
 		"TCPD_LIMITS_MEMORY=1GB":          `TCPD_LIMITS_MEMORY: "1GB" is not a size`,
@@ -171,5 +173,29 @@ func TestTake(t *testing.T) {
 	b.Take(&a, "services")
 	if got := a.Config.Differ(&b.Config); !reflect.DeepEqual(got, []string{"mtu"}) || b.Origins.Of("services[0].port").Line != 1 || len(b.Origins) != len(a.Origins)-1 {
 		t.Errorf("%q differ, %v, of %v", got, b.Origins, a.Origins)
+	}
+}
+
+// TestOneFaultIsToldOnce: what could not be read is not missed besides; what another source says is looked at all the same.
+func TestOneFaultIsToldOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		"services: [{port: 7, service: echo}, {port: 70000, service: echo}]": "F:1:45: services[1].port: 70000 is not a whole number from 1 to 65535",
+		"services: [{port: -1, service: echo}]":                              "F:1:19: services[0].port: -1 is not a whole number from 1 to 65535",
+		"services: [{port: 0, service: echo}]":                               "F:1:19: services[0].port: a port from 1 to 65535 is wanted",
+		"services: [7]":                                                      `F:1:12: services[0]: keys with values are wanted here, not "7"`,
+		"services: [{port: 8, service: proxy, to: here}]":                    "F:1:42: services[0].to: here is not an address with a port, such as 127.0.0.1:8080",
+		"services: [{port: 7x, service: ssh}]": "F:1:19: services[0].port: 7x is not a whole number from 1 to 65535\n" +
+			`F:1:32: services[0].service: "ssh" is no service: there are echo, discard, daytime, chargen, http, proxy`,
+	} {
+		path := write(t, text)
+		_, err := (&Sources{File: path}).Load(Defaults())
+		if err == nil || strings.ReplaceAll(err.Error(), path, "F") != want {
+			t.Errorf("%s:\n%v\nwant\n%s", text, err, want)
+		}
+	}
+	flag := Flag{Name: "--mtu", Key: "mtu", Value: 3}
+	_, err := (&Sources{File: write(t, "mtu: many"), Flags: []Flag{flag}}).Load(Defaults())
+	if err == nil || !strings.HasSuffix(err.Error(), "mtu: many is not a whole number\n--mtu: 3 is outside 68 to 65535") {
+		t.Error(err)
 	}
 }
