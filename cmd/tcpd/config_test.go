@@ -21,7 +21,7 @@ func TestConfigCheck(t *testing.T) {
 		t.Errorf("%s, %v", out, err)
 	}
 	out, err = output(t, "config", "check", bad, good, none)
-	want := strings.ReplaceAll(`F:2:1: mut: unknown key; is it to be mtu? there are device, host, addresses, mtu, queues, offload, control, metrics, drain_timeout, log, tcp, listeners, routes, limits, services
+	want := strings.ReplaceAll(`F:2:1: mut: unknown key; is it to be mtu?
 F:4:18: limits.memory: 1MB is not a size, such as 65536, 64KiB or 1MiB
 F:1:6: mtu: 3 is outside 68 to 65535
 `, "F", bad) + good + ": ok\n" + none + ": no such file or directory\n"

@@ -180,9 +180,10 @@ func TestNothingSaysNothing(t *testing.T) {
 
 func TestLoadFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"tcp:\n  msl: 30s\n  mls: 30s\n": "f:3:3: tcp.mls: unknown key",
+		"tcp:\n  msl: 30s\n  mls: 30s\n": "f:3:3: tcp.mls: unknown key; is it to be msl?",
 		"mtu: 1500\nmtu: 1400\n":         `f:2:1: mapping key "mtu" already defined`,
-		"{\"mut\": 1500}\n":              "f:1:2: mut: unknown key",
+		"{\"mut\": 1500}\n":              "f:1:2: mut: unknown key; is it to be mtu?",
+		"colour: red\n":                  "f:1:1: colour: unknown key: there are device, host, addresses, mtu, ",
 		"mtu: 1500\n\"mtu\": 1400\n":     `f:2:1: mapping key "mtu" already defined`,
 		"mtu: many\n":                    "f:1:6: mtu: many is not a whole number",
 		"mtu: 15.5\n":                    "f:1:6: mtu: 15.5 is not a whole number",

@@ -140,7 +140,7 @@ func (r *reader) pairs(n ast.Node, key string, t reflect.Type, f func(name, key 
 		}
 		full := strings.TrimPrefix(key+"."+name, ".")
 		if !slices.Contains(keys, name) {
-			r.faultf(it.Key(), full, "unknown key%s there are %s", meant(name, keys), strings.Join(keys, ", "))
+			r.faultf(it.Key(), full, "unknown key%s", meant(name, keys))
 			continue
 		}
 		r.origins[full] = r.place(it.Key().GetToken())

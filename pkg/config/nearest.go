@@ -2,12 +2,12 @@ package config
 
 import "strings"
 
-// meant asks whether the nearest name has been meant, before all are told.
+// meant asks whether the nearest name has been meant; where none is near, it tells those that there are.
 func meant(written string, names []string) string {
 	if near := nearest(written, names); near != "" {
 		return "; is it to be " + near + "?"
 	}
-	return ":"
+	return ": there are " + strings.Join(names, ", ")
 }
 
 // nearest is the name that somebody has most likely meant by what he wrote, or nothing: one that at most two letters, and no more

@@ -159,9 +159,8 @@ func at(a Prefix) string {
 }
 
 func noService(name string) string {
-	there := "there are " + strings.Join(ServiceNames, ", ")
 	if name == "" {
-		return "a service is wanted: " + there
+		return "a service is wanted: there are " + strings.Join(ServiceNames, ", ")
 	}
-	return fmt.Sprintf("%q is no service%s %s", name, meant(name, ServiceNames), there)
+	return fmt.Sprintf("%q is no service%s", name, meant(name, ServiceNames))
 }

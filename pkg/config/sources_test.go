@@ -119,7 +119,7 @@ func TestVariableFaults(t *testing.T) {
 		"TCPD_ADDRESSES=10.7.0.2,here":    "TCPD_ADDRESSES: addresses[1]: here is not an address",
 		"TCPD_ADDRESSES=":                 "TCPD_ADDRESSES: at least one is needed",
 		"TCPD_SERVICES=[{port: 7":         "TCPD_SERVICES: ",
-		"TCPD_SERVICES={prot: 7}":         "TCPD_SERVICES: services[0].prot: unknown key; is it to be port? there are port",
+		"TCPD_SERVICES={prot: 7}":         "TCPD_SERVICES: services[0].prot: unknown key; is it to be port?",
 		"TCPD_SERVICES={port: 7}":         "TCPD_SERVICES: services[0].service: a service is wanted",
 		"TCPD_LISTENERS={port: 99}":       "TCPD_LISTENERS: listeners[0].port: no service listens on port 99",
 		"TCPD_TCP_CONGESTOIN=reno":        "TCPD_TCP_CONGESTOIN: unknown variable; is it to be TCPD_TCP_CONGESTION?",
