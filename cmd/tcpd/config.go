@@ -50,11 +50,22 @@ func newConfigCheck() *cobra.Command {
 			return err
 		}
 		if faulty > 0 {
-			return fmt.Errorf("%d of %d files have faults", faulty, len(files))
+			return haveFaults(faulty, len(files))
 		}
 		return nil
 	}
 	return cmd
+}
+
+// haveFaults is the error that n of some files have some.
+func haveFaults(n, files int) error {
+	switch {
+	case files == 1:
+		return errors.New("the file has faults")
+	case n == 1:
+		return fmt.Errorf("1 of %d files has faults", files)
+	}
+	return fmt.Errorf("%d of %d files have faults", n, files)
 }
 
 // checked is what has been found out about a file.
@@ -178,6 +189,10 @@ func printConfig(w io.Writer, l config.Loaded, output string) error {
 		if output == outputWide || v.Origin.Source != config.FromDefault {
 			t.row(v.Key, v.Text, v.Origin.String())
 		}
+	}
+	if len(t.rows) == 0 {
+		_, err := fmt.Fprintln(w, "all is by default; -o wide has it")
+		return err
 	}
 	return t.flush()
 }

@@ -36,6 +36,13 @@ F:1:6: mtu: 3 is outside 68 to 65535
 	if got := list[1].Faults[2]; len(list[1].Faults) != 3 || got != (fault{1, 6, "mtu", "3 is outside 68 to 65535"}) {
 		t.Errorf("%+v", got)
 	}
+	for want, files := range map[string][]string{
+		"the file has faults": {none}, "1 of 2 files has faults": {good, none}, "2 of 2 files have faults": {bad, none},
+	} {
+		if _, err := output(t, append([]string{"config", "check"}, files...)...); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
 	for _, args := range []string{"", "-o yaml x", "--nope x"} {
 		if _, err := output(t, append([]string{"config", "check"}, strings.Fields(args)...)...); exitCode(err) != exitUsage {
 			t.Errorf("%q: %v", args, err)
@@ -78,6 +85,16 @@ func TestConfigPrint(t *testing.T) {
 	}
 	if _, err := output(t, "config", "print", "--mtu", "3", "-c", path); err == nil || err.Error() != "--mtu: 3 is outside 68 to 65535" || exitCode(err) != exitFailed {
 		t.Error(err)
+	}
+}
+
+// TestConfigPrintDefaults: a table of what is not by default is not empty without a word.
+func TestConfigPrintDefaults(t *testing.T) {
+	if out, err := output(t, "config", "print", "-o", "table"); err != nil || out != "all is by default; -o wide has it\n" {
+		t.Errorf("%v, %q", err, out)
+	}
+	if out, err := output(t, "config", "print", "-o", "wide"); err != nil || !strings.Contains(out, "\nmtu ") {
+		t.Errorf("%v, %q", err, out)
 	}
 }
 
