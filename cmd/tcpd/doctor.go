@@ -32,9 +32,10 @@ type finding struct {
 // doctor looks at the host with the eyes of a daemon of this configuration.
 type doctor struct {
 	config   *config.Config
-	admin    bool          // CAP_NET_ADMIN is there
-	prepared *tun.Prepared // the device, or nil
-	running  bool          // a daemon has it
+	admin    bool           // CAP_NET_ADMIN is there
+	prepared *tun.Prepared  // the device, or nil
+	running  bool           // a daemon has it
+	inForce  *config.Config // the daemon's, if it tells
 	findings []finding
 }
 

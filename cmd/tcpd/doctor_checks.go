@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,11 +40,19 @@ func (d *doctor) daemon() {
 	defer cancel()
 	c := control.NewClient(path)
 	defer c.Close()
-	answer, err := c.Open(ctx, "GET", "/livez", nil)
+	err := well(ctx, c, "/livez")
 	switch {
 	case err == nil:
-		_ = answer.Close()
 		d.running = true
+		var l config.Loaded
+		if c.Config(ctx, &l) == nil {
+			d.inForce = &l.Config
+		}
+		if well(ctx, c, "/readyz") != nil {
+			d.fail(check, fmt.Sprintf("the one at %s is ending: it lets nobody in any more, and waits for the connections that are open, unless it is stopped again", path),
+				fmt.Sprintf("tcpd stop --control %s", path))
+			return
+		}
 		d.ok(check, "one answers at %s, and its data path gets on", path)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
 		d.ok(check, "none answers at %s", path)
@@ -55,6 +64,15 @@ func (d *doctor) daemon() {
 	}
 }
 
+// well asks the daemon for its health: livez for that of its data path, readyz whether it lets anybody in, too.
+func well(ctx context.Context, c *control.Client, path string) error {
+	answer, err := c.Open(ctx, "GET", path, nil)
+	if err == nil {
+		err = answer.Close()
+	}
+	return err
+}
+
 // device looks at one of the name wanted.
 func (d *doctor) device() {
 	const check = "device"
@@ -63,6 +81,8 @@ func (d *doctor) device() {
 	p, err := tun.CheckDevice(deviceConfig(d.config, func(text string) { warnings = append(warnings, text) }))
 	d.prepared = p
 	switch {
+	case p != nil && d.running && !p.Up && d.theirs().Device == name:
+		d.fail(check, "it is down: nobody reaches the daemon", fmt.Sprintf("sudo ip link set %s up", name)) // it sees to its routes itself
 	case p != nil && d.running:
 		d.ok(check, "%s is the daemon's", name)
 	case err != nil:
@@ -116,6 +136,14 @@ func (d *doctor) prepare() string {
 		steps = append(steps, fmt.Sprintf("sudo ip route add %v dev %s", r, name))
 	}
 	return strings.Join(steps, " && ")
+}
+
+// theirs is the configuration of the daemon that runs, or if none does, or none that tells, that which it would run with.
+func (d *doctor) theirs() *config.Config {
+	if d.inForce != nil {
+		return d.inForce
+	}
+	return d.config
 }
 
 func executable() string {
@@ -176,7 +204,7 @@ func (d *doctor) offload() {
 func (d *doctor) addresses() {
 	const check = "addresses"
 	if d.running {
-		d.ok(check, "the daemon has them")
+		d.hostAddress(check)
 		return
 	}
 	var warnings []string
@@ -188,6 +216,26 @@ func (d *doctor) addresses() {
 		d.warn(check, strings.Join(warnings, "; "), freeNetwork())
 	default:
 		d.ok(check, "nobody else has %s", strings.Join(texts(d.config.Addresses), ", "))
+	}
+}
+
+// hostAddress looks whether the daemon's device still has the host's address: without, the kernel finds no way to tcpd's.
+func (d *doctor) hostAddress(check string) {
+	host := d.theirs().Host
+	dev, err := net.InterfaceByName(d.theirs().Device)
+	if err != nil || !host.IsValid() {
+		d.ok(check, "the daemon has them")
+		return
+	}
+	there, err := dev.Addrs()
+	switch {
+	case err != nil:
+		d.warn(check, fmt.Sprintf("cannot tell: %v", err), "ip address show dev "+dev.Name)
+	case !slices.ContainsFunc(there, func(a net.Addr) bool { return a.String() == host.String() }):
+		d.fail(check, fmt.Sprintf("the host's, %v, is not on %s any more: there is no way to the daemon by its network", host, dev.Name),
+			fmt.Sprintf("sudo ip address add %v dev %s", host, dev.Name))
+	default:
+		d.ok(check, "the daemon has them")
 	}
 }
 

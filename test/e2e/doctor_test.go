@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -119,6 +120,41 @@ func TestDoctorDaemon(t *testing.T) {
 	if len(ill) != 1 || ill[0].Check != "device" || ill[0].Status != "fail" || code != 1 {
 		t.Errorf("exit code %d, %+v", code, ill)
 	}
+}
+
+// TestDoctorUnreachable: a daemon that runs, and whom nobody reaches: its device is down, the host's address is gone, or it is
+// ending. The remedies help.
+func TestDoctorUnreachable(t *testing.T) {
+	need(t, "ip")
+	t.Parallel()
+	s := newSpace(t)
+	d := startDaemon(t, s, "--host", "10.7.0.9/24", "--addr", "192.0.2.1", "--drain-timeout", "1m") // which doctor is not told
+	for _, c := range []struct {
+		harm string
+		want finding
+	}{
+		{"ip link set tcpd0 down", finding{"device", "fail", "it is down: nobody reaches the daemon", "sudo ip link set tcpd0 up"}},
+		{"ip address flush dev tcpd0", finding{"addresses", "fail", "the host's, 10.7.0.9/24, is not on tcpd0 any more: there is no way to the daemon by its network",
+			"sudo ip address add 10.7.0.9/24 dev tcpd0"}},
+	} {
+		s.Command("sh", "-c", c.harm)
+		ill, code := diagnose(t, s, doctor()...)
+		if len(ill) != 1 || ill[0] != c.want || code != 1 {
+			t.Fatalf("after %s: exit code %d, %+v", c.harm, code, ill)
+		}
+		s.Command("sh", "-c", strings.ReplaceAll(ill[0].Remedy, "sudo ", ""))
+		if ill, code := diagnose(t, s, doctor()...); len(ill) > 0 || code != 0 {
+			t.Errorf("after %s and its remedy: exit code %d, %+v", c.harm, code, ill)
+		}
+		d.dial(echoPort).Close()
+	}
+	c := d.dial(echoPort) // keeps it from its end
+	stop(t, d, syscall.SIGTERM)
+	d.waitLine("draining")
+	if ill, code := diagnose(t, s, doctor()...); len(ill) != 1 || ill[0].Check != "daemon" || !strings.Contains(ill[0].Found, "is ending") || code != 1 {
+		t.Errorf("while it ends: exit code %d, %+v", code, ill)
+	}
+	c.Close()
 }
 
 // TestDoctorUnprivileged: who has no capability is told what to do, and when that has been done all is well.
