@@ -44,8 +44,12 @@ func newCapture() *cobra.Command {
 		defer packets.Close()
 		fmt.Fprintln(cmd.ErrOrStderr(), "tcpd: capturing; Control-C ends")
 		var n captured
-		err = errors.Join(untilStopped(ctx, n.count(io.TeeReader(packets, out))), out.Close())
-		return errors.Join(err, o.print(cmd.ErrOrStderr(), n, fmt.Sprintf("tcpd: %d packets, %d bytes", n.Packets, n.Bytes)))
+		err = n.count(io.TeeReader(packets, out))
+		if ctx.Err() == nil && (err == nil || errors.Is(err, io.ErrUnexpectedEOF)) { // killed, if it could not write its end
+			err = endedError{c.Path()}
+		}
+		err = errors.Join(untilStopped(ctx, err), out.Close())
+		return errors.Join(o.print(cmd.ErrOrStderr(), n, fmt.Sprintf("tcpd: %d packets, %d bytes", n.Packets, n.Bytes)), err)
 	})
 	cmd.Flags().Lookup("output").Usage = "how to say at the end how much there was: table, wide or json"
 	cmd.ValidArgsFunction = completeConnections(o)

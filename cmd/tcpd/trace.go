@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -42,13 +43,27 @@ func newTrace() *cobra.Command {
 			show = untilEnd(show)
 		}
 		err = c.Events(ctx, filter, func() { fmt.Fprintln(cmd.ErrOrStderr(), "tcpd: listening; Control-C ends") }, show)
-		if errors.Is(err, errTraced) || ctx.Err() != nil {
+		switch {
+		case errors.Is(err, errTraced) || ctx.Err() != nil:
 			return nil
+		case err == nil:
+			return endedError{c.Path()}
 		}
 		return err
 	})
 	cmd.ValidArgsFunction = completeConnections(o)
 	return cmd
+}
+
+// endedError is that of a command that has listened to a daemon until that ended: nobody is to be reached any more.
+type endedError struct{ path string }
+
+// Error says so, and needs not tell what to look for.
+func (e endedError) Error() string { return e.path + ": the daemon has ended" }
+
+// Unwrap makes it that of a daemon who is not reached.
+func (e endedError) Unwrap() error {
+	return &control.UnreachableError{Path: e.path, Err: net.ErrClosed}
 }
 
 // errTraced ends a trace that has seen enough.

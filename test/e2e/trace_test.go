@@ -23,6 +23,19 @@ import (
 // returns what it has written.
 func (d *daemon) listening(args ...string) (stop func(), wait func() string) {
 	d.t.Helper()
+	stop, over := d.listeningTo(args...)
+	return stop, func() string {
+		out, err := over()
+		if err != nil {
+			d.t.Errorf("%q: %v", args, err)
+		}
+		return out
+	}
+}
+
+// listeningTo is listening for a command that may fail.
+func (d *daemon) listeningTo(args ...string) (stop func(), wait func() (string, error)) {
+	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
 	d.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, tcpd, args...)
@@ -40,12 +53,41 @@ func (d *daemon) listening(args ...string) (stop func(), wait func() string) {
 	if err != nil || !strings.Contains(string(said[:n]), "Control-C ends") {
 		d.t.Fatalf("%q: %s, %v", args, said[:n], err)
 	}
-	return func() { _ = cmd.Process.Signal(syscall.SIGINT) }, func() string {
+	return func() { _ = cmd.Process.Signal(syscall.SIGINT) }, func() (string, error) {
 		rest, err := io.ReadAll(complaints)
-		if err = errors.Join(err, cmd.Wait()); err != nil {
-			d.t.Errorf("%q: %v", args, err)
-		}
-		return out.String() + string(rest)
+		err = errors.Join(err, cmd.Wait())
+		return out.String() + string(rest), err
+	}
+}
+
+// TestListeningUntilTheEnd: who listens to a daemon is told when it ends, by exit code 3, too; when it is killed, and when its device
+// is deleted, as well.
+func TestListeningUntilTheEnd(t *testing.T) {
+	need(t, "ip")
+	t.Parallel()
+	for name, end := range map[string]func(*netspace, *daemon){
+		"SIGTERM":   func(_ *netspace, d *daemon) { d.stop() },
+		"SIGKILL":   func(_ *netspace, d *daemon) { stop(t, d, syscall.SIGKILL); _ = d.Wait() },
+		"no device": func(s *netspace, d *daemon) { s.Command("ip", "link", "delete", device); _ = d.exitCode() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSpace(t)
+			d := launch(t, s, "run", "--device", device, "--host", hostIP+"/24", "--addr", daemonIP)
+			d.Ready()
+			_, traced := d.listeningTo("trace")
+			_, counted := d.listeningTo("capture", "-w", filepath.Join(t.TempDir(), "capture.pcapng"))
+			end(s, d)
+			for command, wait := range map[string]func() (string, error){"trace": traced, "capture": counted} {
+				said, err := wait()
+				exit, ok := errors.AsType[*exec.ExitError](err)
+				if !ok || exit.ExitCode() != 3 || !strings.HasSuffix(said, ": the daemon has ended\n") {
+					t.Errorf("%s: %v\n%s", command, err, said)
+				}
+				if command == "capture" && !regexp.MustCompile(`^tcpd: \d+ packets?, \d+ bytes\n`).MatchString(said) {
+					t.Errorf("it says no sum, or too late: %s", said)
+				}
+			}
+		})
 	}
 }
 
