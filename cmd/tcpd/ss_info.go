@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ func ssTime(d time.Duration) string {
 	case d >= 10*time.Second:
 		return fmt.Sprintf("%dsec", d/time.Second)
 	case d >= time.Second:
-		return fmt.Sprintf("%.3gsec", d.Seconds())
+		return plainly(d.Seconds()) + "sec"
 	}
 	return fmt.Sprintf("%dms", d.Milliseconds())
 }
@@ -28,11 +29,22 @@ func ssRate(bytes uint64) string {
 	bits := float64(bytes) * 8
 	for _, unit := range []string{"bps", "Kbps", "Mbps"} {
 		if bits < 1000 {
-			return fmt.Sprintf("%.3g%s", bits, unit)
+			return plainly(bits) + unit
 		}
 		bits /= 1000
 	}
-	return fmt.Sprintf("%.3gGbps", bits)
+	return plainly(bits) + "Gbps"
+}
+
+// plainly is a number to three digits, never with an exponent.
+func plainly(x float64) string {
+	rounded, _ := strconv.ParseFloat(fmt.Sprintf("%.3g", x), 64) // it is a number
+	return strconv.FormatFloat(rounded, 'f', -1, 64)
+}
+
+// ssMillis is a length of time in milliseconds, as the kernel's own knowledge of it goes: to a microsecond.
+func ssMillis(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Round(time.Microsecond).Microseconds())/1000, 'f', -1, 64)
 }
 
 // ssInfo is a line about a connection in the words of ss -i; what is 0 or no is left out there, too.
@@ -43,7 +55,6 @@ func ssInfo(i *control.Details) string {
 			parts = append(parts, fmt.Sprintf(format, args...))
 		}
 	}
-	ms := func(d time.Duration) string { return fmt.Sprintf("%.3g", float64(d)/float64(time.Millisecond)) }
 	mss := max(1, i.SendMSS)
 	segments := func(bytes int) int { return (bytes + mss - 1) / mss }
 	say(i.Timestamps, "ts")
@@ -52,9 +63,9 @@ func ssInfo(i *control.Details) string {
 	say(i.AccurateECN, "accecn")
 	say(true, "%s", i.Congestion)
 	say(i.WindowScale, "wscale:%d,%d", i.SendScale, i.ReceiveScale)
-	say(true, "rto:%s", ms(i.RTO))
+	say(true, "rto:%s", ssMillis(i.RTO))
 	say(i.Backoff > 0, "backoff:%d", i.Backoff)
-	say(i.RTT > 0, "rtt:%s/%s", ms(i.RTT), ms(i.RTTVar))
+	say(i.RTT > 0, "rtt:%s/%s", ssMillis(i.RTT), ssMillis(i.RTTVar))
 	say(true, "mss:%d", i.SendMSS)
 	say(true, "pmtu:%d", i.PathMTU)
 	say(true, "rcvmss:%d", i.ReceiveMSS)
@@ -78,6 +89,6 @@ func ssInfo(i *control.Details) string {
 	say(i.OutOfOrder > 0, "rcv_ooo:%d", i.OutOfOrder)
 	say(i.ReceiveBuffer > 0, "rcv_space:%d", i.ReceiveBuffer)
 	say(true, "snd_wnd:%d rcv_wnd:%d", i.SendWindow, i.ReceiveWindow)
-	say(i.MinRTT > 0, "minrtt:%s", ms(i.MinRTT))
+	say(i.MinRTT > 0, "minrtt:%s", ssMillis(i.MinRTT))
 	return strings.Join(parts, " ")
 }

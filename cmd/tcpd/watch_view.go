@@ -104,11 +104,11 @@ func (m *watchModel) rates() string {
 func size(n float64) string {
 	for _, unit := range []string{"B", "kB", "MB"} {
 		if n < 1000 {
-			return fmt.Sprintf("%.3g %s", n, unit)
+			return plainly(n) + " " + unit
 		}
 		n /= 1000
 	}
-	return fmt.Sprintf("%.3g GB", n)
+	return plainly(n) + " GB"
 }
 
 // troubles are what was sent again and what was dropped, the most frequent first.
