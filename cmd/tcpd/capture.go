@@ -27,9 +27,9 @@ func newCapture() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&file, "write", "w", "-", "`file` to write to; - is the standard output")
 	o := newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) (err error) {
-		filter, err := parseEventFilter(args)
+		filter, err := findEventFilter(cmd.Context(), c, args)
 		if err != nil {
-			return usageError{err}
+			return err
 		}
 		out, err := captureFile(file)
 		if err != nil {

@@ -27,14 +27,14 @@ func newTrace() *cobra.Command {
 			"RFC to each step, --explain a sentence, too. \"-o json\" prints the events of the control socket, one a line.\n\n" +
 			eventFilterHelp,
 		Example: "  tcpd trace\n  tcpd trace --explain sport = :80\n  tcpd trace --once dst 10.7.0.1 & curl http://10.7.0.2/\n" +
-			"  tcpd trace -o json 10.7.0.2:80-10.7.0.1:40614 | jq .reason",
+			"  tcpd trace :40614\n  tcpd trace -o json 10.7.0.2:80-10.7.0.1:40614 | jq .reason",
 	}
 	cmd.Flags().BoolVar(&explained, "explain", false, "say below each step what it is for")
 	cmd.Flags().BoolVar(&once, "once", false, "end when the first connection that is seen has ended")
 	o := newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
-		filter, err := parseEventFilter(args)
+		filter, err := findEventFilter(cmd.Context(), c, args)
 		if err != nil {
-			return usageError{err}
+			return err
 		}
 		ctx, done := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer done()

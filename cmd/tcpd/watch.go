@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -64,7 +65,12 @@ func isTerminal(f *os.File) bool {
 }
 
 // watchFilter reads a filter of ss, which has all states where it names none.
-func watchFilter(args []string) (*ssQuery, error) { return parseSSFilter(&ssOptions{all: true}, args) }
+func watchFilter(args []string) (*ssQuery, error) {
+	if err := shortForm(args); err != nil {
+		return nil, fmt.Errorf("%q: %w", args[0], err)
+	}
+	return parseSSFilter(&ssOptions{all: true}, args)
+}
 
 // watcher asks the daemon for what the screen shows.
 type watcher struct {
