@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tcpd-project/tcpd/pkg/control"
 	"github.com/tcpd-project/tcpd/pkg/explain"
@@ -17,6 +20,8 @@ type ladder struct {
 	paragraphs bool
 	sentences  bool
 	color      bool
+	terminal   *os.File         // where it is drawn, or nil
+	width      int              // of the screen, in columns; 0: a line is as long as need be
 	rung       int              // the least room between the two lines, in columns
 	last       string           // the connection drawn last
 	began      int64            // the first event of all
@@ -31,15 +36,41 @@ type isns struct {
 }
 
 // usualRung is the room between the two lines that the handshake's segments need.
-const usualRung = 70
+const usualRung = 74
+
+// narrowRung is what a narrow screen leaves of it at least.
+const narrowRung = 20
+
+// asideRoom is what a screen has beside the two lines, in columns: the time on the left, and on the right a state and how it was
+// come to.
+const asideRoom = 39
 
 // mostFlows bounds the connections whose numbers are kept.
 const mostFlows = 10000
 
 func newLadder(w io.Writer, paragraphs bool) *ladder {
-	return &ladder{
+	l := &ladder{
 		out: bufio.NewWriter(w), paragraphs: paragraphs, color: colored(w), rung: usualRung, flows: map[string]*isns{},
 		known: func(string) (uint32, uint32, bool) { return 0, 0, false },
+	}
+	if f, ok := w.(*os.File); ok && isTerminal(f) {
+		l.terminal = f
+	}
+	return l
+}
+
+// fit has no line be wider than a screen; what does not fit goes on below.
+func (l *ladder) fit(width int) {
+	l.width, l.rung = width, min(usualRung, max(narrowRung, width-asideRoom))
+}
+
+// measure fits the ladder to its terminal, which may be another size by now. One that does not know its size has any.
+func (l *ladder) measure() {
+	if l.terminal == nil {
+		return
+	}
+	if size, err := unix.IoctlGetWinsize(int(l.terminal.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+		l.fit(int(size.Col))
 	}
 }
 
@@ -49,7 +80,12 @@ func (l *ladder) show(e *control.Event) error {
 		return nil // the drop has been drawn
 	}
 	if e.Lost > 0 {
-		fmt.Fprintf(l.out, "%d events are missing here: they came faster than they could be read\n", e.Lost)
+		l.measure()
+		text := fmt.Sprintf("%d events are missing here: they came faster than they could be read", e.Lost)
+		if e.Lost == 1 {
+			text = "1 event is missing here: it came faster than it could be read"
+		}
+		fmt.Fprintln(l.out, strings.Join(wrap(text, l.textRoom(0)), "\n"))
 	}
 	l.head(e)
 	l.step(e)
@@ -61,6 +97,7 @@ func (l *ladder) show(e *control.Event) error {
 
 // head begins the time with the first event, and heads those of another connection than before.
 func (l *ladder) head(e *control.Event) {
+	l.measure()
 	if l.began == 0 {
 		l.began = e.At
 	}
@@ -113,6 +150,9 @@ func sentence(e *control.Event) string {
 // textWidth is how long a line of a sentence is at most, in columns.
 const textWidth = 96
 
+// sentenceIndent is where sentences begin: below what they are about.
+const sentenceIndent = 13
+
 // explain writes an event's sentence below it.
 func (l *ladder) explain(e *control.Event) {
 	text := sentence(e)
@@ -123,9 +163,17 @@ func (l *ladder) explain(e *control.Event) {
 	if l.color {
 		dim, plain = "\x1b[2m", "\x1b[0m"
 	}
-	for _, line := range wrap(text, textWidth) {
-		fmt.Fprintf(l.out, "%13s%s%s%s\n", "", dim, line, plain)
+	for _, line := range wrap(text, l.textRoom(sentenceIndent)) {
+		fmt.Fprintf(l.out, "%*s%s%s%s\n", sentenceIndent, "", dim, line, plain)
 	}
+}
+
+// textRoom is how long a line of a sentence may be behind so many columns.
+func (l *ladder) textRoom(indent int) int {
+	if l.width == 0 {
+		return textWidth
+	}
+	return max(narrowRung, min(textWidth, l.width-indent))
 }
 
 // title heads the events of a connection that follow those of another.
@@ -135,8 +183,11 @@ func (l *ladder) title(id string) {
 	if id == "" {
 		ours, peer = "tcpd", "(no connection)"
 	}
-	fmt.Fprintf(l.out, "\n%11s%-*s%s\n", "", l.rung+1, peer, ours)
+	fmt.Fprintf(l.out, "\n%*s%-*s%s\n", timeWidth, "", l.rung+1, peer, ours)
 }
+
+// timeWidth is that of the column of times.
+const timeWidth = 11
 
 // time is since the first event, in seconds.
 func (l *ladder) time(e *control.Event) string {
@@ -152,25 +203,65 @@ func (l *ladder) aside(e *control.Event, text, event, color string) {
 	if l.paragraphs && e.RFC != "" {
 		more = append(more, e.RFC)
 	}
+	paint := func(s string) string { return s }
 	if l.color && color != "" {
-		text = color + text + "\x1b[0m"
+		paint = func(s string) string { return color + s + "\x1b[0m" }
 	}
+	rest := ""
 	if len(more) > 0 {
-		text += "  (" + strings.Join(more, ", ") + ")"
+		rest = "(" + strings.Join(more, ", ") + ")"
 	}
-	fmt.Fprintf(l.out, "%s│%*s│ %s\n", l.time(e), l.rung, "", text)
+	l.beside(e, text, rest, paint)
 }
 
-// segment is an arrow.
+// beside writes a text on the right, and the rest after it, or below if there is no room.
+func (l *ladder) beside(e *control.Event, text, rest string, paint func(string) string) {
+	var lines []string
+	switch {
+	case rest != "" && l.fits(text+"  "+rest):
+		lines = []string{paint(text) + "  " + rest}
+	case rest == "" && l.fits(text):
+		lines = []string{paint(text)}
+	default:
+		for _, line := range wrap(text, l.room()) {
+			lines = append(lines, paint(line))
+		}
+		lines = append(lines, wrap(rest, l.room())...)
+	}
+	at := l.time(e)
+	for _, line := range lines {
+		if line != "" {
+			fmt.Fprintf(l.out, "%*s│%*s│ %s\n", timeWidth, at, l.rung, "", line)
+		}
+		at = ""
+	}
+}
+
+// room is what is on the right of tcpd's line, in columns.
+func (l *ladder) room() int { return max(1, l.width-timeWidth-1-l.rung-2) }
+
+// fits reports whether there is room for a text there.
+func (l *ladder) fits(text string) bool {
+	return l.width == 0 || utf8.RuneCountInString(text) <= l.room()
+}
+
+// segment is an arrow. What it has no room for stands below it.
 func (l *ladder) segment(e *control.Event) {
-	label := " " + l.label(e) + " "
-	dashes := max(l.rung-1-utf8.RuneCountInString(label), 3)
+	label := []string{l.label(e)}
+	if l.width > 0 {
+		label = wrap(label[0], l.rung-4-2) // dashes and the head of the arrow, spaces
+	}
+	first := " " + label[0] + " "
+	dashes := max(l.rung-1-utf8.RuneCountInString(first), 3)
 	left := min(3, dashes-1)
-	arrow := strings.Repeat("─", left) + label + strings.Repeat("─", dashes-left) + "▶"
+	arrow := strings.Repeat("─", left) + first + strings.Repeat("─", dashes-left) + "▶"
 	if e.Kind == "departure" {
-		arrow = "◀" + strings.Repeat("─", left) + label + strings.Repeat("─", dashes-left)
+		arrow = "◀" + strings.Repeat("─", left) + first + strings.Repeat("─", dashes-left)
 	}
 	fmt.Fprintf(l.out, "%s│%s│ %s\n", l.time(e), arrow, e.State)
+	for _, more := range label[1:] {
+		fmt.Fprintf(l.out, "%*s│    %-*s│\n", timeWidth, "", l.rung-4, more)
+	}
 }
 
 // label is what an arrow says: flags, sequence number, text and options.

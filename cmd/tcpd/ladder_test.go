@@ -24,7 +24,7 @@ func handshake() []control.Event {
 			Flags: "SYN", Seq: 1000, Window: 64240, MSS: 1460, SACKOK: true, Stamps: &[2]uint32{1, 0}, Scale: scale(7)}}),
 		next(control.Event{Kind: "transition", State: "LISTEN", Event: "RcvSYN", To: "SYN-RECEIVED", RFC: "RFC 9293 3.10.7.2 third"}),
 		next(control.Event{Kind: "departure", State: "SYN-RECEIVED", Segment: &control.Segment{
-			Flags: "SYN,ACK", Seq: 1 << 31, Ack: 1001, Window: 65535, MSS: 1460}}),
+			Flags: "SYN,ACK", Seq: 1 << 31, Ack: 1001, Window: 65535, MSS: 1460, SACKOK: true, Stamps: &[2]uint32{2, 1}, Scale: scale(14)}}),
 		next(control.Event{Kind: "verdict", State: "LISTEN", To: "SYN-RECEIVED", Segment: &control.Segment{Flags: "SYN", Seq: 1000}}),
 		next(control.Event{Kind: "arrival", State: "SYN-RECEIVED", Segment: &control.Segment{
 			Flags: "ACK", Seq: 1001, Ack: 1<<31 + 9, Window: 63}}),
@@ -50,19 +50,80 @@ func TestLadder(t *testing.T) {
 	var out strings.Builder
 	got := draw(t, newLadder(&out, true), &out, handshake()...)
 	want := `
-           10.7.0.1:40614                                                         10.7.0.2:80
-  0.000000 │─── SYN 0 win 64240 <mss 1460, sackOK, timestamps, wscale 7> ────────▶│ LISTEN
-  0.001000 │                                                                      │ → SYN-RECEIVED  (RcvSYN, RFC 9293 3.10.7.2 third)
-  0.002000 │◀─── SYN,ACK 0 ack 1 win 65535 <mss 1460> ────────────────────────────│ SYN-RECEIVED
-  0.004000 │─── ACK 1 ack 9 win 63 ──────────────────────────────────────────────▶│ SYN-RECEIVED
-  0.005000 │                                                                      │ not taken: tcp_future_ack
-  0.006000 │                                                                      │ syn timeout  (RFC 6298 (5.4))
+           10.7.0.1:40614                                                             10.7.0.2:80
+  0.000000 │─── SYN 0 win 64240 <mss 1460, sackOK, timestamps, wscale 7> ────────────▶│ LISTEN
+  0.001000 │                                                                          │ → SYN-RECEIVED  (RcvSYN, RFC 9293 3.10.7.2 third)
+  0.002000 │◀─── SYN,ACK 0 ack 1 win 65535 <mss 1460, sackOK, timestamps, wscale 14> ─│ SYN-RECEIVED
+  0.004000 │─── ACK 1 ack 9 win 63 ──────────────────────────────────────────────────▶│ SYN-RECEIVED
+  0.005000 │                                                                          │ not taken: tcp_future_ack
+  0.006000 │                                                                          │ syn timeout  (RFC 6298 (5.4))
 2 events are missing here: they came faster than they could be read
   0.007000 │◀── PSH,ACK 1 text 3000 in 3 segments ack 1 win 63 <sack 10-20> again: tail probe ─│ SYN-RECEIVED
-  0.008000 │                                                                      │ user: close write
+  0.008000 │                                                                          │ user: close write
 `
 	if got != want {
 		t.Errorf("drawn\n%s\nnot\n%s", got, want)
+	}
+}
+
+// TestLadderOnAScreen: no line is wider than the screen, the two lines are straight, and nothing is left out.
+func TestLadderOnAScreen(t *testing.T) {
+	var out strings.Builder
+	l := newLadder(&out, true)
+	l.fit(70)
+	got := draw(t, l, &out, handshake()...)
+	want := `
+           10.7.0.1:40614                  10.7.0.2:80
+  0.000000 │─── SYN 0 win 64240 <mss ─────▶│ LISTEN
+           │    1460, sackOK, timestamps,  │
+           │    wscale 7>                  │
+  0.001000 │                               │ → SYN-RECEIVED
+           │                               │ (RcvSYN, RFC 9293
+           │                               │ 3.10.7.2 third)
+  0.002000 │◀── SYN,ACK 0 ack 1 win 65535 ─│ SYN-RECEIVED
+           │    <mss 1460, sackOK,         │
+           │    timestamps, wscale 14>     │
+  0.004000 │─── ACK 1 ack 9 win 63 ───────▶│ SYN-RECEIVED
+  0.005000 │                               │ not taken: tcp_future_ack
+  0.006000 │                               │ syn timeout
+           │                               │ (RFC 6298 (5.4))
+2 events are missing here: they came faster than they could be read
+  0.007000 │◀─── PSH,ACK 1 text 3000 in 3 ─│ SYN-RECEIVED
+           │    segments ack 1 win 63      │
+           │    <sack 10-20> again: tail   │
+           │    probe                      │
+  0.008000 │                               │ user: close write
+`
+	if got != want {
+		t.Errorf("drawn\n%s\nnot\n%s", got, want)
+	}
+	whole := func(s string) string {
+		return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune("│─▶◀ \n", r) }), " ")
+	}
+	for width := 48; width < 130; width++ {
+		var out strings.Builder
+		l := newLadder(&out, true)
+		l.color, l.sentences = true, true
+		l.fit(width)
+		drawn := attributes.ReplaceAllString(draw(t, l, &out, handshake()...), "")
+		bars := map[int]bool{}
+		for line := range strings.Lines(drawn) {
+			columns := []rune(strings.TrimRight(line, "\n"))
+			if len(columns) > width {
+				t.Errorf("%d columns on a screen of %d: %s", len(columns), width, line)
+			}
+			if i := strings.LastIndex(line, "│"); i >= 0 {
+				bars[len([]rune(line[:i]))] = true
+			}
+		}
+		if len(bars) != 1 {
+			t.Errorf("%d columns: tcpd's line is not straight: %v\n%s", width, bars, drawn)
+		}
+		for _, part := range []string{"(RcvSYN, RFC 9293 3.10.7.2 third)", "not taken: tcp_future_ack", "probe"} {
+			if !strings.Contains(whole(drawn), part) {
+				t.Errorf("%d columns: %q is not in\n%s", width, part, drawn)
+			}
+		}
 	}
 }
 

@@ -443,7 +443,7 @@ func (m *watchModel) draw(e *control.Event) {
 	if m.selected == "" || e.Connection != m.selected || m.paused {
 		return
 	}
-	m.ladder.rung = max(m.width-39, 20)
+	m.ladder.fit(m.width)
 	if m.ladder.show(e) != nil {
 		return // a buffer takes all
 	}

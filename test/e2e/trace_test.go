@@ -15,6 +15,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/creack/pty"
 
 	"github.com/tcpd-project/tcpd/test/space"
 )
@@ -118,6 +121,47 @@ func TestTrace(t *testing.T) {
 	ended := d.curlControl("/v1/ended")
 	if want := `"kind":"transition","state":"CLOSE-WAIT","to":"LAST-ACK","event":"Close","cause":"call"`; !strings.Contains(ended, want) {
 		t.Errorf("%s is not in %s", want, ended)
+	}
+}
+
+// TestTraceOnATerminal: it takes the terminal's width, and that which it has later.
+func TestTraceOnATerminal(t *testing.T) {
+	need(t, "curl")
+	t.Parallel()
+	s := newSpace(t)
+	startDaemon(t, s)
+	terminal, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	if err := pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 110}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, tcpd, "trace", "--once", "--explain", "sport", "=", ":80")
+	cmd.Stdout, cmd.Stderr = tty, tty
+	cmd.Env = append(cmd.Environ(), "NO_COLOR=1")
+	if err := s.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	tty.Close()
+	lines := bufio.NewScanner(terminal)
+	lines.Scan() // listening
+	if err := pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 70}); err != nil {
+		t.Fatal(err)
+	}
+	s.Command("curl", "-sS", "http://"+daemonIP+"/hello")
+	drawn := ""
+	for lines.Scan() { // until nobody has the other end any more
+		drawn += lines.Text() + "\n"
+		if n := utf8.RuneCountInString(strings.TrimRight(lines.Text(), "\r")); n > 70 {
+			t.Errorf("%d columns: %s", n, lines.Text())
+		}
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(drawn, "│ → CLOSED") {
+		t.Errorf("%v\n%s", err, drawn)
 	}
 }
 
