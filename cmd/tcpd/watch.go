@@ -295,18 +295,18 @@ func (m *watchModel) take(l look) {
 	}
 }
 
-// sorts are the orders of the table.
+// sorts are the orders of the table, by the names of its columns.
 var sorts = []struct {
 	name string
 	less func(a, b *control.Connection) int
 }{
-	{"state", func(a, b *control.Connection) int {
+	{"State", func(a, b *control.Connection) int {
 		return strings.Compare(a.State+a.ID, b.State+b.ID)
 	}},
-	{"unread", func(a, b *control.Connection) int { return b.Receive - a.Receive }},
-	{"unsent", func(a, b *control.Connection) int { return b.Send - a.Send }},
-	{"round trip", func(a, b *control.Connection) int { return int(b.Info.RTT - a.Info.RTT) }},
-	{"bytes", func(a, b *control.Connection) int {
+	{"Recv-Q", func(a, b *control.Connection) int { return b.Receive - a.Receive }},
+	{"Send-Q", func(a, b *control.Connection) int { return b.Send - a.Send }},
+	{"RTT", func(a, b *control.Connection) int { return int(b.Info.RTT - a.Info.RTT) }},
+	{"In + Out", func(a, b *control.Connection) int {
 		return int(b.Info.BytesIn+b.Info.BytesOut) - int(a.Info.BytesIn+a.Info.BytesOut)
 	}},
 }
@@ -342,6 +342,10 @@ func (m *watchModel) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	m.says = ""
+	if m.help {
+		m.help = false
+		return nil
+	}
 	switch k.String() {
 	case "q":
 		return tea.Quit
@@ -367,7 +371,7 @@ func (m *watchModel) key(k tea.KeyPressMsg) tea.Cmd {
 	case "r":
 		m.confirm = m.target()
 	case "?":
-		m.help = !m.help
+		m.help = true
 	}
 	return nil
 }
@@ -432,7 +436,6 @@ func (m *watchModel) leave() {
 		m.selected = ""
 		m.follow("")
 	}
-	m.help = false
 }
 
 // mostLines bounds the lines of the ladder that are kept.

@@ -188,6 +188,17 @@ func TestWatchKeys(t *testing.T) {
 	if got := shown(t, m); !strings.Contains(got, "its peer gets a RST") {
 		t.Errorf("no help on\n%s", got)
 	}
+	for _, k := range []string{"enter", "x", "?", "q", "esc"} {
+		if got := shown(t, m); !strings.HasSuffix(got, "any key closes this help") {
+			t.Errorf("the last line is of something else:\n%s", got)
+		}
+		press(m, k)
+		if got := shown(t, m); strings.Contains(got, "its peer gets a RST") || m.selected != "" {
+			t.Errorf("%s does not close the help, and do no more:\n%s", k, got)
+		}
+		press(m, "?")
+	}
+	press(m, "x")
 	if _, quit := m.Update(tea.KeyPressMsg{Code: 'q', Text: "q"}); quit == nil {
 		t.Error("q does not quit")
 	}
@@ -209,6 +220,39 @@ func TestWatchWithoutDaemon(t *testing.T) {
 	}
 	if len(a.followed) != 2 || a.followed[1] != watched {
 		t.Errorf("its events are not asked for again: %q", a.followed)
+	}
+}
+
+// TestWatchSmall: on a small screen the diagram goes before who owes the next move does.
+func TestWatchSmall(t *testing.T) {
+	for size, want := range map[tea.WindowSizeMsg]bool{{Width: 60, Height: 12}: false, {Width: 60, Height: 16}: false, {Width: 80, Height: 24}: true} {
+		m, _ := newWatched(t)
+		m.Update(size)
+		press(m, "enter")
+		m.Update(seconds(3, true))
+		m.Update(happened{&control.Event{At: 1, Kind: "call", Connection: watched, Call: "close_write"}})
+		got := shown(t, m)
+		if strings.Contains(got, "FIN-WAIT-1") != want || !strings.Contains(got, "our user: Our user has to read: 12 bytes wait for him.") {
+			t.Errorf("%dx%d: the diagram is to be there: %v\n%s", size.Width, size.Height, want, got)
+		}
+		if size.Height > 12 && !strings.Contains(got, "user: close write") {
+			t.Errorf("%dx%d: no ladder on\n%s", size.Width, size.Height, got)
+		}
+	}
+}
+
+// TestWatchSorts: the orders have the names of the columns.
+func TestWatchSorts(t *testing.T) {
+	m, _ := newWatched(t)
+	m.wide = true
+	m.Update(tea.WindowSizeMsg{Width: 140, Height: 24})
+	for range sorts {
+		for _, name := range strings.Split(sorts[m.sorted].name, " + ") {
+			if got := strings.Split(shown(t, m), "\n"); !strings.Contains(got[6], name) || !strings.HasSuffix(got[23], "sort: "+sorts[m.sorted].name) {
+				t.Errorf("%s is no column, or the last line does not tell it:\n%s", name, strings.Join(got, "\n"))
+			}
+		}
+		press(m, "s")
 	}
 }
 

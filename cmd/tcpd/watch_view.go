@@ -215,7 +215,8 @@ func (m *watchModel) details(room int) []string {
 	for i := range c.Flight {
 		way[c.Flight[i].State] = true
 	}
-	lines := append([]string{bold + m.fit(c.ID+"  "+c.State) + plain, m.fit(s.sums)}, m.marked(c.State, way)...)
+	title := []string{bold + m.fit(c.ID+"  "+c.State) + plain, m.fit(s.sums)}
+	var lines []string
 	for _, w := range s.conn.Explain().Waits {
 		lines = append(lines, wrap(string(w.Owes)+": "+w.Text, m.width)...)
 	}
@@ -224,6 +225,10 @@ func (m *watchModel) details(room int) []string {
 			m.fit(fmt.Sprintf("cwnd %-30s %s", spark(m.cwnds, 30), size(m.cwnds[n-1]))))
 	}
 	lines = append(lines, "")
+	if len(title)+len(diagram)+len(lines) < room { // and one for the ladder
+		title = append(title, m.marked(c.State, way)...)
+	}
+	lines = append(title, lines...)
 	if len(m.lines) == 0 { // the ladder begins now: until then, what was remarkable before
 		for _, l := range s.conn.Explain().Happened {
 			times := ""
@@ -287,6 +292,8 @@ func (m *watchModel) foot() string {
 		return reverse + m.fit("reset "+m.confirm+"? y, or any other key for no") + plain
 	case m.says != "":
 		return m.fit(m.says)
+	case m.help:
+		return m.fit("any key closes this help")
 	}
 	return m.fit("q quit  ? help  / filter  enter details  r reset  space pause  s sort: " + sorts[m.sorted].name)
 }
