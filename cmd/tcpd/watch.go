@@ -276,7 +276,7 @@ func (m *watchModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 // take shows what the daemon says now.
 func (m *watchModel) take(l look) {
 	if l.err != nil {
-		m.complaint = l.err.Error()
+		m.complaint = silence(l.err)
 		return
 	}
 	if l.selected != nil && l.selected.ID != m.selected { // asked for before another was opened
@@ -293,6 +293,18 @@ func (m *watchModel) take(l look) {
 		m.rtts = append(m.rtts, v.Info.RTT.Seconds())
 		m.cwnds = append(m.cwnds, float64(v.Info.Cwnd))
 	}
+}
+
+// silence says why there is no answer. Where the socket is stands above.
+func silence(err error) string {
+	text := "the daemon does not answer: "
+	if u, ok := errors.AsType[*control.UnreachableError](err); ok {
+		if errno, ok := errors.AsType[syscall.Errno](u.Err); ok {
+			return text + errno.Error()
+		}
+		return text + u.Err.Error()
+	}
+	return text + err.Error()
 }
 
 // sorts are the orders of the table, by the names of its columns.
@@ -399,8 +411,11 @@ func (m *watchModel) typeKey(k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// target is the connection that a command is for.
+// target is the connection that a command is for, "" if none is shown.
 func (m *watchModel) target() string {
+	if m.complaint != "" {
+		return ""
+	}
 	if m.selected != "" {
 		return m.selected
 	}
@@ -417,7 +432,7 @@ func (m *watchModel) under() string {
 
 // open shows the details of the connection under the cursor.
 func (m *watchModel) open() tea.Cmd {
-	if m.selected != "" || len(m.now.connections) == 0 {
+	if m.selected != "" || m.complaint != "" || len(m.now.connections) == 0 {
 		return nil
 	}
 	c := m.now.connections[m.cursor]

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/tcpd-project/tcpd/pkg/control"
 	"github.com/tcpd-project/tcpd/pkg/observe"
@@ -208,18 +211,44 @@ func TestWatchKeys(t *testing.T) {
 func TestWatchWithoutDaemon(t *testing.T) {
 	m, a := newWatched(t)
 	press(m, "enter")
+	m.Update(happened{&control.Event{At: 1, Kind: "call", Connection: watched, Call: "close_write"}})
 	m.Update(look{err: errTraced})
-	if got := shown(t, m); !strings.Contains(got, "not now: "+errTraced.Error()) {
+	if got := shown(t, m); !strings.Contains(got, "\nthe daemon does not answer: "+errTraced.Error()) || !strings.Contains(got, "user: close write") {
 		t.Error(got)
 	}
 	again := seconds(3, false)
 	again.counters.Accepted = 0
 	m.Update(again)
-	if got := shown(t, m); !strings.Contains(got, "a second: 0 accepted") || strings.Contains(got, "not now") {
+	if got := shown(t, m); !strings.Contains(got, "a second: 0 accepted") || strings.Contains(got, "does not answer") {
 		t.Error(got)
 	}
 	if len(a.followed) != 2 || a.followed[1] != watched {
 		t.Errorf("its events are not asked for again: %q", a.followed)
+	}
+}
+
+// TestWatchShowsNothingStale: of a daemon that does not answer nothing is shown as if it were so now, and nothing of it can be reset;
+// how it does not answer is not cut off.
+func TestWatchShowsNothingStale(t *testing.T) {
+	m, a := newWatched(t)
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 12})
+	m.Update(look{err: &control.UnreachableError{Path: "/run/tcpd/tcpd0.sock", Err: &net.OpError{Op: "dial", Net: "unix", Err: unix.ECONNREFUSED}}})
+	got := shown(t, m)
+	if !strings.HasPrefix(got, "tcpd watch /run/tcpd/tcpd0.sock  last answer 15:04:02\nthe daemon does not answer: connection refused\n\n") ||
+		strings.Contains(got, "ESTABLISHED") || strings.Contains(got, "Recv-Q") {
+		t.Error(got)
+	}
+	press(m, "r", "y", "enter")
+	if len(a.reseted) != 0 || len(a.followed) != 0 {
+		t.Errorf("what is not shown is reset, or looked at: %q %q", a.reseted, a.followed)
+	}
+	m.Update(look{err: errors.New("/run/tcpd/tcpd0.sock: GET /v1/states: context deadline exceeded (Client.Timeout)")})
+	if got := shown(t, m); !strings.Contains(got, "Client.Timeout)") {
+		t.Errorf("it is cut:\n%s", got)
+	}
+	m.Update(seconds(3, false))
+	if got := shown(t, m); m.target() != watched || !strings.Contains(got, "Recv-Q") {
+		t.Errorf("the cursor is on %q in\n%s", m.target(), got)
 	}
 }
 

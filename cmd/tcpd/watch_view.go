@@ -25,6 +25,7 @@ func (m *watchModel) screen() []string {
 		for _, line := range helpLines {
 			lines = append(lines, m.fit(line))
 		}
+	case m.complaint != "" && m.selected == "": // what the table has is not so any more
 	case m.selected != "":
 		lines = append(lines, m.details(m.height-len(lines)-1)...)
 	default:
@@ -48,7 +49,11 @@ func (m *watchModel) fit(s string) string {
 func (m *watchModel) head() []string {
 	what := "tcpd watch " + m.socket
 	if !m.now.at.IsZero() {
-		what += "  " + m.now.at.Format("15:04:05")
+		what += "  "
+		if m.complaint != "" {
+			what += "last answer "
+		}
+		what += m.now.at.Format("15:04:05")
 	}
 	if m.paused {
 		what += "  paused"
@@ -57,7 +62,11 @@ func (m *watchModel) head() []string {
 		what += "  filter: " + m.filter
 	}
 	if m.complaint != "" {
-		return []string{m.fit(what), m.fit("not now: " + m.complaint), "", "", "", ""}
+		lines := append([]string{m.fit(what)}, wrap(m.complaint, m.width)...)
+		for i := range lines {
+			lines[i] = m.fit(lines[i])
+		}
+		return append(lines, "")
 	}
 	lines := append([]string{m.fit(what)}, m.states()...)
 	return append(lines, m.fit(m.rates()), m.fit(m.troubles()), "")
@@ -206,6 +215,9 @@ func (m *watchModel) marked(state string, way map[string]bool) (lines []string) 
 // details are all of the selected connection.
 func (m *watchModel) details(room int) []string {
 	c := m.now.selected
+	if m.complaint != "" { // what has happened stays so
+		return m.withLadder([]string{bold + m.fit(m.selected) + plain}, room)
+	}
 	if c == nil {
 		lines := []string{bold + m.fit(m.selected) + plain, m.fit("It is over, or not yet looked at; esc goes back.")}
 		return m.withLadder(lines, room)
