@@ -49,7 +49,7 @@ func newCapture() *cobra.Command {
 			err = endedError{c.Path()}
 		}
 		err = errors.Join(untilStopped(ctx, err), out.Close())
-		return errors.Join(o.print(cmd.ErrOrStderr(), n, fmt.Sprintf("tcpd: %d packets, %d bytes", n.Packets, n.Bytes)), err)
+		return errors.Join(o.print(cmd.ErrOrStderr(), n, fmt.Sprintf("tcpd: %s, %s", number(n.Packets, "packet"), number(n.Bytes, "byte"))), err)
 	})
 	cmd.Flags().Lookup("output").Usage = "how to say at the end how much there was: table, wide or json"
 	cmd.ValidArgsFunction = completeConnections(o)

@@ -116,7 +116,8 @@ func (d *doctor) report(w io.Writer, output string) error {
 		}
 	}
 	if failed > 0 {
-		return errors.Join(err, fmt.Errorf("%d of %d checks fail", failed, len(d.findings)))
+		verb := map[bool]string{true: "fails", false: "fail"}[failed == 1]
+		return errors.Join(err, fmt.Errorf("%d of %d checks %s", failed, len(d.findings), verb))
 	}
 	return err
 }

@@ -21,7 +21,11 @@ func TestDoctorReport(t *testing.T) {
 	}
 	d.fail("third", "bad", "do that")
 	var b bytes.Buffer
-	if err := d.report(&b, outputTable); err == nil || err.Error() != "1 of 3 checks fail" || exitCode(err) != 1 {
+	if err := d.report(&b, outputTable); err == nil || err.Error() != "1 of 3 checks fails" || exitCode(err) != 1 {
+		t.Error(err)
+	}
+	d.fail("fourth", "bad", "do that")
+	if err := d.report(&b, outputTable); err == nil || err.Error() != "2 of 4 checks fail" {
 		t.Error(err)
 	}
 	if _, err := output(t, "doctor", "-o", "wide"); err == nil || exitCode(err) != exitUsage {

@@ -117,7 +117,7 @@ func liveStory(v *control.Connection) *story {
 		s.conn.Age = time.Since(s.began)
 	}
 	i := &s.conn.Info
-	s.sums = fmt.Sprintf("%d segments in, %d out; %d bytes in, %d out; %d sent again", i.SegmentsIn, i.SegmentsOut, i.BytesIn, i.BytesOut, i.Retransmits)
+	s.sums = fmt.Sprintf("%s in, %d out; %s in, %d out; %d sent again", number(i.SegmentsIn, "segment"), i.SegmentsOut, number(i.BytesIn, "byte"), i.BytesOut, i.Retransmits)
 	return s
 }
 
@@ -125,8 +125,8 @@ func endedStory(e *control.Ended) *story {
 	s := &story{ID: e.ID, State: e.State, Ended: true}
 	s.conn = explain.Connection{State: e.State, Missing: e.FlightMissing}
 	s.notes(e.Flight)
-	s.sums = fmt.Sprintf("%d segments in, %d out; %d bytes in, %d out; %d sent again; ended %v ago", e.SegmentsIn, e.SegmentsOut, e.BytesIn, e.BytesOut,
-		e.Retransmits, time.Since(time.Unix(0, e.At)).Round(time.Millisecond))
+	s.sums = fmt.Sprintf("%s in, %d out; %s in, %d out; %d sent again; ended %v ago", number(e.SegmentsIn, "segment"), e.SegmentsOut,
+		number(e.BytesIn, "byte"), e.BytesOut, e.Retransmits, time.Since(time.Unix(0, e.At)).Round(time.Millisecond))
 	return s
 }
 

@@ -60,7 +60,10 @@ func explainCapture(w io.Writer, name string, asJSON bool) error {
 	for _, c := range r.connections {
 		r.summary(c)
 	}
-	if skipped > 0 {
+	switch {
+	case skipped == 1:
+		fmt.Fprintln(w, "\n1 packet was no whole segment of TCP over IPv4.")
+	case skipped > 1:
 		fmt.Fprintf(w, "\n%d packets were no whole segments of TCP over IPv4.\n", skipped)
 	}
 	return nil
@@ -202,7 +205,7 @@ func (r *inferred) list(skipped int) error {
 // summary says how a connection stood at the capture's end.
 func (r *inferred) summary(c *infer.Connection) {
 	v := tell(c)
-	fmt.Fprintf(r.out, "\n%s: %d packets in %v\n", inferredID(c), v.Packets, v.Last.Sub(v.First))
+	fmt.Fprintf(r.out, "\n%s: %s in %v\n", inferredID(c), number(v.Packets, "packet"), v.Last.Sub(v.First))
 	if v.Middle {
 		fmt.Fprintln(r.out, "  Its beginning was not captured: both ends are taken for open.")
 	}
@@ -212,7 +215,7 @@ func (r *inferred) summary(c *infer.Connection) {
 		again       int
 		waits       []explain.Wait
 	}{{"client", v.ClientState, v.ClientText, v.ClientAgain, v.ClientWaits}, {"server", v.ServerState, v.ServerText, v.ServerAgain, v.ServerWaits}} {
-		fmt.Fprintf(r.out, "  %s: %s; %d bytes sent, %d again\n", end.name, end.state, end.text, end.again)
+		fmt.Fprintf(r.out, "  %s: %s; %s sent, %d again\n", end.name, end.state, number(end.text, "byte"), end.again)
 		for _, w := range end.waits {
 			for i, line := range wrap("as it sees it, "+string(w.Owes)+" owes the next move. "+w.Text, textWidth) {
 				fmt.Fprintf(r.out, "    %s%s\n", strings.Repeat(" ", min(i, 1)*2), line)

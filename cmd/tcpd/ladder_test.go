@@ -145,6 +145,27 @@ func TestLadderInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestOneIsSingular: where one thing is counted it is said so.
+func TestOneIsSingular(t *testing.T) {
+	for n, want := range map[int]string{0: "0 packets", 1: "1 packet", 2: "2 packets"} {
+		if got := number(n, "packet"); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	var out strings.Builder
+	if got := draw(t, newLadder(&out, false), &out, control.Event{Kind: "incident", Incident: "syn_timeout", Lost: 1}); !strings.Contains(got, "1 event is missing here: it came") {
+		t.Error(got)
+	}
+	s := liveStory(&control.Connection{Info: &control.Details{SegmentsIn: 1, BytesIn: 1, BytesOut: 2}})
+	if want := "1 segment in, 0 out; 1 byte in, 2 out; 0 sent again"; s.sums != want {
+		t.Errorf("%q, not %q", s.sums, want)
+	}
+	s = endedStory(&control.Ended{SegmentsIn: 1, BytesIn: 1})
+	if want := "1 segment in, 0 out; 1 byte in, 0 out; 0 sent again; ended "; !strings.HasPrefix(s.sums, want) {
+		t.Errorf("%q, not %q", s.sums, want)
+	}
+}
+
 // TestOnce: a trace of one connection ends with it.
 func TestOnce(t *testing.T) {
 	other := control.Event{Kind: "transition", Connection: "other", To: "CLOSED"}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -102,4 +103,12 @@ func (t *table) line(cells []string, color bool) {
 		put(more)
 	}
 	t.out.WriteByte('\n')
+}
+
+// number is so many things, in words: 1 packet, 2 packets.
+func number[N int | int64 | uint32 | uint64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -33,7 +33,7 @@ func seconds(n int, selected bool) look {
 	l := look{
 		at: time.Date(2026, 1, 2, 15, 4, n, 0, time.UTC), states: map[string]int{"ESTABLISHED": 3, "TIME-WAIT": 1, "LAST-ACK": 0},
 		counters: observe.Counters{
-			Accepted: uint64(5 * n), TextReceived: uint64(2_500_000 * n), SegmentsWritten: uint64(70 * n),
+			Accepted: uint64(5 * n), TextReceived: uint64(2_500_000 * n), SegmentsRead: uint64(n), SegmentsWritten: uint64(70 * n),
 			Drops: map[string]uint64{"tcp_refused": uint64(2 * n)}, Resent: map[string]uint64{"recovery": uint64(9 * n)},
 		},
 		connections: []control.Connection{
@@ -101,7 +101,7 @@ func TestWatchTable(t *testing.T) {
 	for _, size := range []tea.WindowSizeMsg{{Width: 80, Height: 24}, {Width: 120, Height: 40}, {Width: 60, Height: 15}} {
 		m.Update(size)
 		got := shown(t, m)
-		for _, part := range []string{"tcpd watch /run/tcpd/tcpd0.sock  15:04:02", "ESTABLISHED 3 ▇▇▇▇▇▇   TIME-WAIT 1 ▇▇", "a second: 5 accepted", "in 2.5 MB", "again: recovery 9, dropped: tcp refused 2", "State"} {
+		for _, part := range []string{"tcpd watch /run/tcpd/tcpd0.sock  15:04:02", "ESTABLISHED 3 ▇▇▇▇▇▇   TIME-WAIT 1 ▇▇", "a second: 5 accepted", "in 2.5 MB, 1 segment; out ", "again: recovery 9, dropped: tcp refused 2", "State"} {
 			if !strings.Contains(got, part) {
 				t.Errorf("%dx%d: %q is not on\n%s", size.Width, size.Height, part, got)
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -103,10 +104,11 @@ func (m *watchModel) states() []string {
 }
 
 func (m *watchModel) rates() string {
-	return fmt.Sprintf("a second: %.0f accepted, %.0f ended; in %s, %.0f segments; out %s, %.0f segments",
+	segments := func(of func(*observe.Counters) uint64) string { return number(int(math.Round(m.rate(of))), "segment") }
+	return fmt.Sprintf("a second: %.0f accepted, %.0f ended; in %s, %s; out %s, %s",
 		m.rate(func(c *observe.Counters) uint64 { return c.Accepted }), m.rate(func(c *observe.Counters) uint64 { return c.Ended }),
-		size(m.rate(func(c *observe.Counters) uint64 { return c.TextReceived })), m.rate(func(c *observe.Counters) uint64 { return c.SegmentsRead }),
-		size(m.rate(func(c *observe.Counters) uint64 { return c.TextAcknowledged })), m.rate(func(c *observe.Counters) uint64 { return c.SegmentsWritten }))
+		size(m.rate(func(c *observe.Counters) uint64 { return c.TextReceived })), segments(func(c *observe.Counters) uint64 { return c.SegmentsRead }),
+		size(m.rate(func(c *observe.Counters) uint64 { return c.TextAcknowledged })), segments(func(c *observe.Counters) uint64 { return c.SegmentsWritten }))
 }
 
 // size is a number of bytes.
