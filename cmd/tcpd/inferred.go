@@ -46,10 +46,6 @@ func explainCapture(w io.Writer, name string, asJSON bool) error {
 	}
 	r := inferred{ladder: newLadder(w, true), out: w, json: asJSON}
 	r.ladder.sentences = true
-	if !asJSON {
-		fmt.Fprintln(w, "Inferred from the segments alone: the left end called, the right one was called. In which state each is, and what its user")
-		fmt.Fprintln(w, "did, is what its segments show; each is taken for received. Who owes the next move is as of the capture's end.")
-	}
 	skipped, err := infer.Follow(file, r.step)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -59,6 +55,9 @@ func explainCapture(w io.Writer, name string, asJSON bool) error {
 	}
 	for _, c := range r.connections {
 		r.summary(c)
+	}
+	if len(r.connections) == 0 {
+		fmt.Fprintf(w, "%s: there is no connection in it.\n", name)
 	}
 	switch {
 	case skipped == 1:
@@ -92,6 +91,10 @@ func (r *inferred) step(s *infer.Step) error {
 	}
 	if r.json {
 		return nil
+	}
+	if len(r.seen) == 1 && c.Packets == 1 {
+		fmt.Fprintln(r.out, "Inferred from the segments alone: the left end called, the right one was called. In which state each is, and what its user")
+		fmt.Fprintln(r.out, "did, is what its segments show; each is taken for received. Who owes the next move is as of the capture's end.")
 	}
 	server := c.ServerEnd.State // before the segment came to it
 	toServer, toClient := s.Sender, s.Receiver

@@ -222,7 +222,10 @@ func (s *shard) fail(f *Flow) {
 	e, owner := r.remember(&r.failed, ending{key: keyOf(f), at: s.now, state: s.temp.State(), tally: s.temp.Tally()})
 	e.flight = r.take(owner)
 	kept := r.at(e.flight)
-	kept.count, kept.notes = r.passing.count, r.passing.notes
+	kept.add(Note{At: s.temp.SYNSent(), Kind: Transitions, State: fsm.Listen, Event: fsm.RcvSYN, To: fsm.SynRcvd})
+	for _, n := range r.passing.list() {
+		kept.add(n)
+	}
 }
 
 // pass notes something about what has no place for a record.
@@ -232,7 +235,7 @@ func (r *recorder) pass(n Note, now mono.Time) {
 }
 
 // Ending is a connection that is over, or that has only TIME-WAIT before it. One that came no further than SYN-RECEIVED tells
-// only of its end.
+// of its beginning and of its end.
 type Ending struct {
 	Flow  Flow
 	Shard int

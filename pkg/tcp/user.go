@@ -376,6 +376,9 @@ func (c *Conn) Abort(x *Env, now mono.Time) {
 	}
 }
 
+// SYNSent is when our SYN, or SYN,ACK, first went out; 0 where a cookie was the answer.
+func (c *Conn) SYNSent() mono.Time { return c.rtt.at }
+
 // Evict is Abort by whoever runs the host, and is told as such.
 func (c *Conn) Evict(x *Env, now mono.Time) {
 	c.tell(x, IncidentOperatorReset)
