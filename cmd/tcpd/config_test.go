@@ -21,9 +21,9 @@ func TestConfigCheck(t *testing.T) {
 		t.Errorf("%s, %v", out, err)
 	}
 	out, err = output(t, "config", "check", bad, good, none)
-	want := strings.ReplaceAll(`F:2:1: mut: unknown key; is it to be mtu?
+	want := strings.ReplaceAll(`F:1:6: mtu: 3 is outside 68 to 65535
+F:2:1: mut: unknown key; is it to be mtu?
 F:4:18: limits.memory: 1MB is not a size, such as 65536, 64KiB or 1MiB
-F:1:6: mtu: 3 is outside 68 to 65535
 `, "F", bad) + good + ": ok\n" + none + ": no such file or directory\n"
 	if out != want || err == nil || err.Error() != "2 of 3 files have faults" || exitCode(err) != exitFailed {
 		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
@@ -33,7 +33,7 @@ F:1:6: mtu: 3 is outside 68 to 65535
 	if e := json.Unmarshal([]byte(out), &list); e != nil || err == nil || len(list) != 2 || !list[0].OK || list[1].OK || list[1].File != bad {
 		t.Fatalf("%s, %v, %v", out, e, err)
 	}
-	if got := list[1].Faults[2]; len(list[1].Faults) != 3 || got != (fault{1, 6, "mtu", "3 is outside 68 to 65535"}) {
+	if got := list[1].Faults[0]; len(list[1].Faults) != 3 || got != (fault{1, 6, "mtu", "3 is outside 68 to 65535"}) {
 		t.Errorf("%+v", got)
 	}
 	for want, files := range map[string][]string{

@@ -233,7 +233,7 @@ func TestReloadFaults(t *testing.T) {
 	open := dial(t, r.here, 7)
 	before, was := r.listeners(), r.inForce()
 	for text, want := range map[string][]string{
-		"services: [{port: 7, service: ehco}]\nmtu: many\n": {"F:2:6: mtu: many is not a whole number", `F:1:31: services[0].service: "ehco" is no service; is it to be echo?`},
+		"services: [{port: 7, service: ehco}]\nmtu: many\n": {`F:1:31: services[0].service: "ehco" is no service; is it to be echo?`, "F:2:6: mtu: many is not a whole number"},
 		"services: [": {"F:1:"},
 		"addresses: [10.7.0.2, 10.7.0.3]\nservices: [{port: 7, service: echo, address: 10.7.0.3}]\n": {
 			"F:2:46: services[0].address: 10.7.0.3 is not among the addresses that tcpd answers for", "addresses: needs a restart, and stays as before until then",

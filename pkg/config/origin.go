@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,6 +40,13 @@ func (o Origin) String() string {
 		return o.Name
 	}
 	return string(FromDefault)
+}
+
+// compare puts the sources in their order, and places of a file in that of its lines.
+func (o Origin) compare(p Origin) int {
+	order := []Source{FromDefault, FromFile, FromEnv, FromFlag, FromCommand}
+	return cmp.Or(cmp.Compare(slices.Index(order, o.Source), slices.Index(order, p.Source)),
+		cmp.Compare(o.Line, p.Line), cmp.Compare(o.Column, p.Column), cmp.Compare(o.Name, p.Name))
 }
 
 // place is what a fault begins with, up to the key.

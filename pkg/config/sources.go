@@ -37,6 +37,7 @@ func (s *Sources) Load(c Config) (Loaded, error) {
 			faults = append(faults, f)
 		}
 	}
+	slices.SortStableFunc(faults, func(a, b *Fault) int { return a.Origin.compare(b.Origin) })
 	return l, faults.err()
 }
 

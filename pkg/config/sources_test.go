@@ -148,9 +148,9 @@ func TestFaultsOfAllSources(t *testing.T) {
 		File: file, Environ: []string{"TCPD_LOG_LEVEL=info", "TCPD_TCP_TTL=0", "TCPD_X=1"}, Flags: []Flag{{"--mtu", "mtu", 2}, {"--addr", "addresses", []Prefix{}}},
 	}).Load(Defaults())
 	want := []string{
-		"F:6:12: tcp.msl: 30 is not a length of time, such as 30s or 200ms", "TCPD_X: unknown variable", "--mtu: 2 is outside 68 to 65535",
-		"F:2:9: queues: 99 is outside 0 to 64", `F:3:10: offload: "1x" is none of auto, on, off`, "--addr: at least one is needed",
-		"TCPD_TCP_TTL: 0 is outside 1 to 255",
+		"F:2:9: queues: 99 is outside 0 to 64", `F:3:10: offload: "1x" is none of auto, on, off`,
+		"F:6:12: tcp.msl: 30 is not a length of time, such as 30s or 200ms", "TCPD_TCP_TTL: 0 is outside 1 to 255", "TCPD_X: unknown variable",
+		"--addr: at least one is needed", "--mtu: 2 is outside 68 to 65535",
 	}
 	if got := strings.Split(strings.ReplaceAll(err.Error(), file, "F"), "\n"); !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

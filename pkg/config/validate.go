@@ -106,7 +106,8 @@ func (v *faults) addresses(c *Config) {
 	}
 	for i, a := range c.Addresses {
 		switch {
-		case !a.IsValid() || !a.Addr().Is4():
+		case !a.IsValid(): // it could not be read, which has been told
+		case !a.Addr().Is4():
 			v.add("addresses", "%s is not IPv4", a)
 		case a.IsSingleIP() && !unicast(a.Addr()):
 			v.add("addresses", "%s is not the address of a host", a)
