@@ -24,6 +24,7 @@ func newCapture() *cobra.Command {
 			"what became of it, with the reason if it was not taken. Superframes are as they pass the device. Control-C ends it.\n\n" +
 			eventFilterHelp,
 		Example: "  tcpd capture -w trouble.pcapng sport = :80\n  tcpd capture -w - | wireshark -k -i -\n  tcpd capture -w - | tshark -r - -T fields -e frame.comment",
+		Args:    checkEventFilter,
 	}
 	cmd.Flags().StringVarP(&file, "write", "w", "-", "`file` to write to; - is the standard output")
 	o := newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) (err error) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/tcpd-project/tcpd/pkg/control"
 )
 
@@ -33,6 +35,15 @@ func findEventFilter(ctx context.Context, c *control.Client, args []string) (con
 		err = usageError{fmt.Errorf("there is no connection %q now; %w", args[0], hint)}
 	}
 	return control.EventFilter{Connection: id}, err
+}
+
+// checkEventFilter finds what is wrong with a filter before any daemon is asked.
+func checkEventFilter(_ *cobra.Command, args []string) error {
+	if shortForm(args) != nil { // who is asked knows
+		return nil
+	}
+	_, err := parseEventFilter(args)
+	return err
 }
 
 // shortForm is an error for a filter that is the end of a connection's id and no more, as explain and reset take it; it tells how to

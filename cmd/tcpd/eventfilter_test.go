@@ -39,3 +39,16 @@ func TestShortForm(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A filter that is wrong is told as such, though no daemon runs.
+func TestFiltersAreReadFirst(t *testing.T) {
+	for _, command := range []string{"ss", "trace", "capture -w " + t.TempDir() + "/none", "watch -o json"} {
+		args := append(strings.Fields(command), "--control", "/nonexistent")
+		if _, err := output(t, append(args, "blah")...); err == nil || exitCode(err) != exitUsage || !strings.Contains(err.Error(), "is not a filter") {
+			t.Errorf("%s: %v", command, err)
+		}
+		if _, err := output(t, append(args, "sport", "=", ":7")...); err == nil || exitCode(err) == exitUsage {
+			t.Errorf("%s of a good one: %v", command, err)
+		}
+	}
+}

@@ -28,6 +28,7 @@ func newTrace() *cobra.Command {
 			eventFilterHelp,
 		Example: "  tcpd trace\n  tcpd trace --explain sport = :80\n  tcpd trace --once dst 10.7.0.1 & curl http://10.7.0.2/\n" +
 			"  tcpd trace :40614\n  tcpd trace -o json 10.7.0.2:80-10.7.0.1:40614 | jq .reason",
+		Args: checkEventFilter,
 	}
 	cmd.Flags().BoolVar(&explained, "explain", false, "say below each step what it is for")
 	cmd.Flags().BoolVar(&once, "once", false, "end when the first connection that is seen has ended")

@@ -32,6 +32,7 @@ func newWatch() *cobra.Command {
 			"Wide has more columns. \"-o json\" needs no terminal: it prints what the screen would show, an object a second, until Control-C.\n\n" +
 			"Keys: up, down, enter, / to filter, s to sort, space to pause, r to reset the connection, ? for help, q to quit.",
 		Example: "  tcpd watch\n  tcpd watch state established sport = :80\n  tcpd watch -o json | jq .states",
+		Args:    func(_ *cobra.Command, args []string) error { _, err := watchFilter(args); return err },
 	}
 	newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
 		q, err := watchFilter(args)
