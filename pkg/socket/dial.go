@@ -23,7 +23,7 @@ type Dialer struct {
 	TCP *tcp.Settings
 }
 
-// Dial connects from the first of the stack's addresses.
+// Dial connects from the first of the stack's addresses. A stack has no loopback: see stack.Stack.Dial.
 func Dial(s *stack.Stack, remote netip.AddrPort) (*Conn, error) {
 	return (&Dialer{Stack: s}).DialAddr(context.Background(), remote)
 }

@@ -102,7 +102,6 @@ var (
 	ErrNoPort     = errors.New("stack: no free port")
 	ErrNotUnicast = errors.New("stack: the remote address is not that of one host")
 	ErrNoCapacity = errors.New("stack: not enough room")
-	ErrOwnAddress = errors.New("stack: the remote address is our own, and there is no loopback")
 )
 
 // Stack is a TCP/IP host on a link: one shard a queue.
@@ -291,7 +290,8 @@ type DialConfig struct {
 }
 
 // Dial opens a connection. opened is called on the connection's shard with the connection in SYN-SENT, or with an error;
-// from then on h hears of it. A remote address of more than one host is ErrNotUnicast (MUST-46).
+// from then on h hears of it. A remote address of more than one host is ErrNotUnicast (MUST-46). There is no loopback: what
+// goes to an address of our own goes to the link, and comes back only if a router there sends it back, as the kernel may.
 func (s *Stack) Dial(cfg DialConfig, h Handler, opened func(Conn, error)) error {
 	local, remote := cfg.Local, cfg.Remote
 	if !ip.FromNetip(remote.Addr()).IsUnicast() {
@@ -303,9 +303,6 @@ func (s *Stack) Dial(cfg DialConfig, h Handler, opened func(Conn, error)) error 
 	}
 	if !local.Addr().IsValid() {
 		local = netip.AddrPortFrom(s.cfg.Addrs[0].Addr(), local.Port())
-	}
-	if local.Addr() == remote.Addr() {
-		return ErrOwnAddress
 	}
 	// No other address may be a packet's source (RFC 1122 section 3.2.1.3): not the first of 0.0.0.0/0, for instance.
 	if a := ip.FromNetip(local.Addr()); !s.ours(a) || !a.IsUnicast() {
