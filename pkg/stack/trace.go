@@ -161,8 +161,10 @@ func (s *shard) Transition(_ *tcp.Conn, from fsm.State, e fsm.Event, to fsm.Stat
 
 // Incident implements tcp.Tracer.
 func (s *shard) Incident(c *tcp.Conn, i tcp.Incident) {
-	if s.current != 0 && i != tcp.IncidentDelayedACK {
-		s.record(Note{Kind: Incidents, State: c.State(), Incident: i})
+	if n := (Note{Kind: Incidents, State: c.State(), Incident: i}); s.current == 0 {
+		s.recorder.pass(n, s.now)
+	} else if i != tcp.IncidentDelayedACK {
+		s.record(n)
 	}
 	if s.heard&Incidents != 0 {
 		s.tell(Event{Kind: Incidents, Flow: s.flow, State: c.State(), Incident: i})

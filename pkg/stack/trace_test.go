@@ -219,7 +219,18 @@ func TestHalfOpenThatFails(t *testing.T) {
 	if len(end) != 2 || !slices.Equal(spell(end[0].Notes), []string{"LISTEN --RcvSYN--> SYN-RECEIVED", "SYN-RECEIVED --GaveUp--> CLOSED"}) || end[0].At.Sub(end[0].Notes[0].At) < 60*mono.Second || end[0].Retransmits != uint32(tcp.Defaults().SynAckRetries) {
 		t.Errorf("of a SYN,ACK that was never acknowledged there is told %+v", end[0])
 	}
-	for i := 1; i < len(v.clients); i++ {
+	v.send(1, tcp.SYN, 0)
+	v.unanswered()
+	flow := end[0].Flow
+	flow.RemotePort++
+	if found, err := v.b.Abort(t.Context(), flow); err != nil || !found {
+		t.Fatal(found, err)
+	}
+	end = endingsOf(t, v.b)
+	if want := []string{"LISTEN --RcvSYN--> SYN-RECEIVED", "operator_reset", "SYN-RECEIVED --Abort--> CLOSED"}; !slices.Equal(spell(end[0].Notes), want) {
+		t.Errorf("of one that the operator has reset there is noted %q, not %q", spell(end[0].Notes), want)
+	}
+	for i := 2; i < len(v.clients); i++ {
 		v.send(i, tcp.SYN, 0)
 		v.unanswered()
 		v.send(i, tcp.RST, 0)
