@@ -168,13 +168,12 @@ type told struct {
 
 func tell(c *infer.Connection) told {
 	waits := func(end, peer *infer.End) []explain.Wait {
-		open := end.State != fsm.Closed
 		switch {
 		case end.Silent():
 			return []explain.Wait{{Owes: explain.Peer, Text: "Nothing of it is here: nobody is there, or something on the way takes the calls or the answers, or the capture has one direction only."}}
-		case open && end.Shut():
+		case end.Shut():
 			return []explain.Wait{{Owes: explain.OurUser, Text: "The window that it offers is closed until its user reads.", RFC: "RFC 9293 3.8.6"}}
-		case open && end.OwesACK():
+		case end.OwesACK():
 			return []explain.Wait{{Owes: "itself", Text: "What has come is to be acknowledged, and is not here.", RFC: "RFC 9293 3.8.6.3"}}
 		}
 		v := explain.Connection{State: end.State.String(), Info: tcp.Info{SendWindow: int(peer.Window), Flight: int(end.Flight())}}

@@ -49,13 +49,7 @@ func (c *Connection) waits() []Wait {
 
 // What the text that is queued and in flight waits for.
 var (
-	closedToUs = rule{(*Connection).shutOut, PeersUser, func(c *Connection) string {
-		patience := "as long as the peer answers, the connection stays open."
-		if c.Orphan {
-			patience = "but our user has let go of the connection: when nothing has been taken for orphan_timeout, it is given up."
-		}
-		return fmt.Sprintf("The peer's window is closed: %s until its user reads. We ask from time to time%s; %s", c.shut(), c.due("persist"), patience)
-	}, "RFC 9293 3.8.6.1"}
+	closedToUs     = closed(func(c *Connection) string { return wait(c.pending()) })
 	unacknowledged = rule{func(c *Connection) bool { return c.Info.Flight > 0 && !c.shutOut() }, Peer, func(c *Connection) string {
 		return fmt.Sprintf("The peer has to acknowledge: %s in flight%s.%s", bytes(c.Info.Flight), c.behind(), c.again("what is in flight"))
 	}, "RFC 9293 3.8.1"}
@@ -64,6 +58,25 @@ var (
 			bytes(c.Info.Unsent), c.due("persist", "unknown"))
 	}, "RFC 9293 3.8.6.2.1"}
 )
+
+// closedToFIN is closedToUs where our FIN is behind the text: it counts as a byte in flight.
+var closedToFIN = closed(func(c *Connection) string {
+	if c.pending() > 1 {
+		return wait(c.pending())
+	}
+	return "our FIN waits"
+})
+
+// closed is the rule for what waits behind a closed window.
+func closed(what func(*Connection) string) rule {
+	return rule{(*Connection).shutOut, PeersUser, func(c *Connection) string {
+		patience := "as long as the peer answers, the connection stays open."
+		if c.Orphan {
+			patience = "but our user has let go of the connection: when nothing has been taken for orphan_timeout, it is given up."
+		}
+		return fmt.Sprintf("The peer's window is closed: %s until its user reads. We ask from time to time%s; %s", what(c), c.due("persist"), patience)
+	}, "RFC 9293 3.8.6.1"}
+}
 
 // What the text that has come waits for.
 var (
@@ -98,11 +111,11 @@ var rules = map[string][]rule{
 		return "The peer has to acknowledge our SYN: only then do both know that the other has their initial sequence number." + c.again("our SYN,ACK")
 	}, "RFC 9293 3.5"}},
 	fsm.Established.String(): {unreadText, closedToUs, unacknowledged, heldBack, gap, {nil, Nobody, idle, "RFC 9293 3.8.4"}},
-	fsm.FinWait1.String():    {closedToUs, ourFIN, unreadText, gap},
+	fsm.FinWait1.String():    {closedToFIN, ourFIN, unreadText, gap},
 	fsm.FinWait2.String():    {finTimeout, peerCloses, unreadText, gap},
 	closeWait:                {unreadText, ourUserCloses, closedToUs, unacknowledged, heldBack},
-	fsm.Closing.String():     {closedToUs, ourFIN},
-	fsm.LastAck.String():     {closedToUs, ourFIN},
+	fsm.Closing.String():     {closedToFIN, ourFIN},
+	fsm.LastAck.String():     {closedToFIN, ourFIN},
 	fsm.TimeWait.String(): {{nil, Nobody, func(c *Connection) string {
 		return fmt.Sprintf("Nobody: 2 MSL have to pass%s. Should the peer's FIN come again, our last ACK was lost and is repeated; and old segments die meanwhile, "+
 			"before the same ports are used again. tcp_fin_timeout has no part in it.", c.due("timewait"))
@@ -137,14 +150,6 @@ func idle(c *Connection) string {
 func (c *Connection) shutOut() bool { return c.Info.SendWindow == 0 && c.pending() > 0 }
 
 func (c *Connection) pending() int { return c.Info.Flight + c.Info.Unsent }
-
-// shut tells what a closed window keeps waiting. A FIN in flight counts as a byte.
-func (c *Connection) shut() string {
-	if n := c.pending(); n > 1 || c.State == fsm.Established.String() || c.State == closeWait {
-		return wait(n)
-	}
-	return "our FIN waits"
-}
 
 // patienceRuns reports that FIN-WAIT-2 has an end: its timer bears the name of TIME-WAIT's.
 func (c *Connection) patienceRuns() bool { return c.Orphan || c.Timer == "timewait" }

@@ -119,12 +119,11 @@ func (f *follower) packet(link layers.LinkType, data []byte, info gopacket.Captu
 func (f *follower) find(from, to netip.AddrPort, g *tcp.Segment) (c *Connection, fromClient bool) {
 	const kinds = tcp.SYN | tcp.ACK
 	forth, back := f.flows[[2]netip.AddrPort{from, to}], f.flows[[2]netip.AddrPort{to, from}]
-	gone := func(e *End) bool { return e.State == fsm.Closed || e.State == fsm.TimeWait }
 	call := g.Flags&kinds == tcp.SYN
 	switch {
-	case forth != nil && !(call && forth.ClientEnd.iss != g.Seq && (gone(&forth.ClientEnd) || gone(&forth.ServerEnd))):
+	case forth != nil && !(call && forth.ClientEnd.iss != g.Seq && (forth.ClientEnd.Gone() || forth.ServerEnd.Gone())):
 		return forth, true
-	case back != nil && !(call && gone(&back.ClientEnd)):
+	case back != nil && !(call && back.ClientEnd.Gone()):
 		return back, false
 	}
 	delete(f.flows, [2]netip.AddrPort{to, from})

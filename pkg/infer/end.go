@@ -45,11 +45,14 @@ func (e *End) Flight() uint32 {
 // Silent reports that nothing of the end is in the capture.
 func (e *End) Silent() bool { return !e.offered }
 
+// Gone reports that the end waits for nothing of the peer's any more.
+func (e *End) Gone() bool { return e.State == fsm.Closed || e.State == fsm.TimeWait }
+
 // Shut reports that the window is closed that the end offers.
-func (e *End) Shut() bool { return e.offered && e.Window == 0 }
+func (e *End) Shut() bool { return e.offered && e.Window == 0 && !e.Gone() }
 
 // OwesACK reports that something has come to the end that it has not acknowledged.
-func (e *End) OwesACK() bool { return e.heard && (!e.hasAcked || e.acked.Less(e.nxt)) }
+func (e *End) OwesACK() bool { return e.heard && (!e.hasAcked || e.acked.Less(e.nxt)) && !e.Gone() }
 
 // Move is a step of an end's machine.
 type Move struct {
