@@ -180,16 +180,6 @@ func TestHelpNamesControllers(t *testing.T) {
 	}
 }
 
-// TestSecrets: they are drawn, and no two are the same.
-func TestSecrets(t *testing.T) {
-	a, b := secrets(), secrets()
-	for _, s := range []tcp.Secret{a[1], b[0], b[1], {}} {
-		if a[0] == s {
-			t.Errorf("%v and %v", a, b)
-		}
-	}
-}
-
 // TestSettingsFollow: every setting that the configuration has reaches the connections, and there is none beside.
 func TestSettingsFollow(t *testing.T) {
 	defaults := config.Defaults().TCP

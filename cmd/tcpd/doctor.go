@@ -78,9 +78,7 @@ func newDoctor() *cobra.Command {
 			"for a try, if that is allowed, and is gone at the end.\n\n" +
 			"The exit code is 1 if anything is found that fails, 0 with warnings or without.",
 		Example: "  sudo tcpd doctor\n  tcpd doctor -c tcpd.yaml -o json | jq '.[] | select(.status != \"ok\")'",
-		Args:    cobra.NoArgs,
 	}
-	strict(cmd)
 	f := newFlags(cmd.Flags(), &defaults)
 	f.daemonFlags(&defaults)
 	cmd.Flags().StringVarP(&output, "output", "o", outputTable, "how to print: table or json")

@@ -26,7 +26,6 @@ func newExplain() *cobra.Command {
 			"FILE is a capture, pcapng or pcap, and needs no daemon: what happened in its connections is inferred from the segments, and\n" +
 			"drawn as tcpd trace --explain draws it.",
 		Example: "  tcpd explain 10.7.0.2:80-10.7.0.1:40614\n  tcpd explain :40614\n  tcpd explain -o json :40614 | jq .waits\n  tcpd explain trouble.pcapng",
-		Args:    one("CONNECTION or FILE"),
 	}
 	o := newOperation(cmd, "o", func(cmd *cobra.Command, o *operation, c *control.Client, args []string) error {
 		s, err := findStory(cmd.Context(), c, args[0])

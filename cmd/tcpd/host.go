@@ -30,7 +30,7 @@ func startHost(c *config.Config, log *zap.Logger, watches ...stack.Watch) (*host
 		return nil, err
 	}
 	cfg := stack.Config{
-		Link: dev.Link(), TCP: settings(&c.TCP), Secrets: secrets(), Limits: limits(&c.Limits),
+		Link: dev.Link(), TCP: settings(&c.TCP), Limits: limits(&c.Limits),
 		Watches:  append(watches, observe.Log(log)),
 		Panicked: observe.Panicked(log),
 	}

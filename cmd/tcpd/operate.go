@@ -187,13 +187,3 @@ func counterRows(t *table, above string, tree map[string]any, zeros bool) {
 		}
 	}
 }
-
-// one is the check that a command has one argument.
-func one(what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("one %s is wanted, not %d", what, len(args))
-		}
-		return nil
-	}
-}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"net/netip"
 	"runtime"
 
@@ -99,10 +97,4 @@ func routes(c *config.Config) []netip.Prefix {
 
 func offload(s string) tun.Offload {
 	return map[string]tun.Offload{"auto": tun.Auto, "on": tun.On, "off": tun.Off}[s]
-}
-
-// secrets are drawn once a process.
-func secrets() (s [2]tcp.Secret) {
-	_ = binary.Read(rand.Reader, binary.NativeEndian, &s) // rand.Reader never fails
-	return s
 }

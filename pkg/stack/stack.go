@@ -157,7 +157,7 @@ func New(cfg Config) (*Stack, error) {
 		return nil, err
 	}
 	if cfg.Secrets == [2]tcp.Secret{} {
-		_ = binary.Read(rand.Reader, binary.NativeEndian, &cfg.Secrets) // never fails
+		cfg.Secrets = drawSecrets()
 	}
 	if cfg.Now == nil {
 		cfg.Now = mono.Now
@@ -173,6 +173,11 @@ func New(cfg Config) (*Stack, error) {
 		s.shards = append(s.shards, newShard(s, i, q))
 	}
 	return s, nil
+}
+
+func drawSecrets() (s [2]tcp.Secret) {
+	_ = binary.Read(rand.Reader, binary.NativeEndian, &s) // rand.Reader never fails
+	return s
 }
 
 // Start runs every shard on a goroutine of its own, until Close. A stack one of whose shards loses its device closes itself.
