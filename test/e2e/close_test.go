@@ -20,11 +20,7 @@ func TestClientClosesFirst(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	d := startDaemon(t, s)
-	c := d.dial(echoPort)
-	setDeadline(t, c, patience)
-	if err := space.RoundTrip(c, payload(1, 100)); err != nil {
-		t.Fatal(err)
-	}
+	c := d.echoed()
 	c.CloseWrite()
 	expectEOF(t, c)
 	d.waitState(name(c), "CLOSED")

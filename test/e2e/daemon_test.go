@@ -91,6 +91,17 @@ func (d *daemon) dial(port int) *net.TCPConn {
 	return c
 }
 
+// echoed is a connection to the echo service that has had an answer.
+func (d *daemon) echoed() *net.TCPConn {
+	d.t.Helper()
+	c := d.dial(echoPort)
+	setDeadline(d.t, c, patience)
+	if err := space.RoundTrip(c, payload(1, 100)); err != nil {
+		d.t.Fatal(err)
+	}
+	return c
+}
+
 func service(port int) string { return net.JoinHostPort(daemonIP, strconv.Itoa(port)) }
 
 // name is what the daemon's log calls a connection that the kernel opened: the daemon's end, then the kernel's.

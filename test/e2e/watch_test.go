@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/creack/pty"
-
-	"github.com/tcpd-project/tcpd/test/space"
 )
 
 // TestWatch: on a terminal, a connection appears, is looked at, is reset, and is gone.
@@ -18,11 +16,7 @@ func TestWatch(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	d := startDaemon(t, s)
-	c := d.dial(echoPort)
-	setDeadline(t, c, patience)
-	if err := space.RoundTrip(c, payload(1, 100)); err != nil {
-		t.Fatal(err)
-	}
+	c := d.echoed()
 	terminal, tty, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -98,11 +92,7 @@ func TestWatchJSON(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	d := startDaemon(t, s)
-	c := d.dial(echoPort)
-	setDeadline(t, c, patience)
-	if err := space.RoundTrip(c, payload(1, 100)); err != nil {
-		t.Fatal(err)
-	}
+	c := d.echoed()
 	cmd := exec.Command(tcpd, "watch", "-o", "json", "state", "established")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
