@@ -417,11 +417,17 @@ func TestFastOpenWithKernel(t *testing.T) {
 	})
 }
 
-// early is how far the answer was sent when something of the client's after its SYN arrived.
+// early is how far the answer was sent when something of the client's after its SYN arrived. What is late of the connection
+// before, from another port, does not count.
 func early(segs []earlySegment, weDial bool) (n int) {
+	syn := slices.IndexFunc(segs, func(g earlySegment) bool { return g.ours == weDial && g.Flags&tcp.SYN != 0 })
+	if syn < 0 {
+		return 0
+	}
 	var synack tcp.Segment
-	for _, g := range segs {
-		switch {
+	for _, g := range segs[syn:] {
+		switch port := segs[syn].SrcPort; {
+		case g.SrcPort != port && g.DstPort != port:
 		case g.ours == weDial && g.Flags&tcp.SYN == 0 && !g.lost:
 			return n
 		case g.ours != weDial && g.Flags&tcp.SYN != 0:
