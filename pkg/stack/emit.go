@@ -9,6 +9,9 @@ import (
 // turnBytes bounds what one turn sends, so that what arrives meanwhile is not left lying.
 const turnBytes = 1 << 20
 
+// much is more text than one superframe takes: a connection that has more yet to send is in the middle of a bulk transfer.
+const much = link.MaxPacket
+
 // defaultTTL is RFC 1700's, of what belongs to no connection, too.
 const defaultTTL = 64
 
@@ -20,28 +23,52 @@ func (s *shard) touch(i uint32) {
 	}
 }
 
-// emit lets the connections that were touched send, one segment or superframe each in turn, and puts to rest those
-// that have nothing left to send. It reports whether some are left for the next turn.
-func (s *shard) emit() bool {
-	for sent := 0; len(s.dirty) > 0; {
+// emit lets the connections that were touched send, and puts to rest those that have nothing left to send. It reports whether
+// some are left for the next turn.
+//
+// Those with much text come last, one after the other, and each sends all that it may before the next begins: whoever reads it is
+// woken once and goes on reading, where a superframe for each in turn would wake one reader after the other, on this very
+// processor. So nobody's answer waits behind a bulk transfer, either. There is one of them in each turn at least.
+func (s *shard) emit() (more bool) {
+	left := turnBytes
+	for len(s.dirty) > 0 && left > 0 {
 		s.pass, s.dirty = s.dirty, s.pass[:0]
 		for k, i := range s.pass {
-			if sent >= turnBytes {
+			if left <= 0 {
 				s.dirty = append(s.dirty, s.pass[k:]...)
-				return true
+				break
 			}
-			rec := s.conns.at(i)
-			s.work(i)
-			if rec.tcp.Output(&s.env, s.now, &s.out) {
-				sent += s.send(&s.flow, &s.out)
-				s.dirty = append(s.dirty, i)
-				continue
+			if s.conns.at(i).tcp.Unsent() > much {
+				s.bulk.push(i)
+			} else {
+				left -= s.drain(i, left)
 			}
-			rec.dirty = false
-			s.finish(i)
 		}
 	}
-	return false
+	for n := s.bulk.len(); n > 0; n-- {
+		left -= s.drain(s.bulk.pop(), max(left, 1))
+		if left <= 0 {
+			break
+		}
+	}
+	return len(s.dirty) > 0 || s.bulk.len() > 0
+}
+
+// drain sends what a connection may send, most bytes and one packet at the utmost, and returns how many bytes it was. If something
+// is left, the connection is put behind the others with much text.
+func (s *shard) drain(i uint32, most int) (sent int) {
+	rec := s.conns.at(i)
+	s.work(i)
+	for sent < most {
+		if !rec.tcp.Output(&s.env, s.now, &s.out) {
+			rec.dirty = false
+			s.finish(i)
+			return sent
+		}
+		sent += s.send(&s.flow, &s.out)
+	}
+	s.bulk.push(i)
+	return sent
 }
 
 // finish is for a connection that has nothing to send now: it is over, or waits out TIME-WAIT, or has a deadline.
@@ -49,7 +76,7 @@ func (s *shard) finish(i uint32) {
 	rec := s.conns.at(i)
 	switch {
 	case rec.dirty:
-		return // still in the list
+		return // still in a list
 	case rec.tcp.Released():
 		s.counters.Ended++
 		s.forget(i)

@@ -39,7 +39,7 @@ type record struct {
 	listener uint32 // the same, of the listener, while early or counted; else 0
 	thirsty  uint32 // place in shard.thirst; 0: none
 	flight   uint32 // place in shard.recorder, if that says so, too
-	dirty    bool   // in shard.dirty
+	dirty    bool   // in shard.dirty or shard.bulk
 	orphan   bool   // counted in shard.orphans
 	early    bool   // opened by a cookie, and the handshake is not over
 	counted  bool   // against ListenConfig.Connections and SourceConnections
@@ -93,8 +93,9 @@ type shard struct {
 	requests map[Flow]*Request // that wait for a verdict
 	patience patience
 
-	orphans             int // connections that their users have closed and that are not over
-	dirty               []uint32
+	orphans             int      // connections that their users have closed and that are not over
+	dirty               []uint32 // connections that may have something to send
+	bulk                fifo     // those of them with much text
 	thirst              thirst
 	sweepAt             mono.Time // no sweep before, unless something has found no memory
 	hand                uint32    // the connection at which giveWay has stopped

@@ -401,5 +401,8 @@ func (c *Conn) Written() uint64 {
 	return acked + uint64(c.snd.end.Sub(seq.Min(c.snd.end, c.firstText())))
 }
 
+// Unsent is how many bytes of text have never been sent.
+func (c *Conn) Unsent() int { return max(0, int(int32(c.snd.end.Sub(c.snd.nxt)))) }
+
 // EOF reports that the peer has closed and that all it sent has been read.
 func (c *Conn) EOF() bool { return c.is(factFinRcvd) && c.unreadText() == 0 }
