@@ -92,7 +92,7 @@ func TestBulkComesLast(t *testing.T) {
 		}
 	}
 	if behind > 0 {
-		t.Errorf("in %d turns an answer came behind bulk transfers", behind)
+		t.Errorf("%d answers came behind bulk transfers of their turn", behind)
 	}
 	if busy == 0 || echo.got < 100 {
 		t.Errorf("%d turns sent to more than two, %d answers came", busy, echo.got)

@@ -130,14 +130,7 @@ func TestTraceOnATerminal(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	startDaemon(t, s)
-	terminal, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer terminal.Close()
-	if err := pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 110}); err != nil {
-		t.Fatal(err)
-	}
+	terminal, tty := openTerminal(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tcpd, "trace", "--once", "--explain", "sport", "=", ":80")

@@ -11,20 +11,26 @@ import (
 	"github.com/creack/pty"
 )
 
+// openTerminal opens a terminal of 30 rows and 110 columns, and the side of it that a command is given.
+func openTerminal(t *testing.T) (terminal, tty *os.File) {
+	terminal, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	if err := pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 110}); err != nil {
+		t.Fatal(err)
+	}
+	return terminal, tty
+}
+
 // TestWatch: on a terminal, a connection appears, is looked at, is reset, and is gone.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
 	d := startDaemon(t, s)
 	c := d.echoed()
-	terminal, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer terminal.Close()
-	if err := pty.Setsize(terminal, &pty.Winsize{Rows: 30, Cols: 110}); err != nil {
-		t.Fatal(err)
-	}
+	terminal, tty := openTerminal(t)
 	cmd := exec.Command(tcpd, "watch", "sport", "=", ":7")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.Env = append(cmd.Environ(), "TERM=xterm-256color")
