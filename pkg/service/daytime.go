@@ -9,8 +9,10 @@ import (
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
-// longestStall is how long a caller may leave the line unacknowledged, though he answers probes.
-const longestStall = 2 * time.Minute
+const (
+	longestStall = 2 * time.Minute // how long a caller may leave the line unacknowledged, though he answers probes
+	lineSpace    = 64              // bytes, enough for the longest day and month and a zone without a name
+)
 
 // Daytime tells the date and time in a line and closes (RFC 867). Now is the clock.
 type Daytime struct{ Now func() time.Time }
@@ -30,15 +32,17 @@ func (d Daytime) Ready(c stack.Conn, e tcp.Events) {
 	switch {
 	case e&tcp.Opened != 0:
 		c.SetUserTimeout(longestStall)
-		c.Write(d.line())
+		var line [lineSpace]byte
+		c.Write(d.appendLine(line[:0]))
 		c.CloseWrite()
 	case e&tcp.Finished != 0, c.EOF():
 		c.Close()
 	}
 }
 
-func (d Daytime) line() []byte {
-	return []byte(d.Now().Format("Monday, January 2, 2006 15:04:05-MST\r\n"))
+// appendLine appends the line to b, so that a handler whose callers are many has no garbage from it.
+func (d Daytime) appendLine(b []byte) []byte {
+	return d.Now().AppendFormat(b, "Monday, January 2, 2006 15:04:05-MST\r\n")
 }
 
 // ServeConn implements ConnService. What the caller says is thrown away until he closes, or for a while.
@@ -47,7 +51,7 @@ func (d Daytime) ServeConn(c net.Conn) {
 	if err := c.SetDeadline(time.Now().Add(longestStall)); err != nil {
 		return
 	}
-	_, _ = c.Write(d.line())
+	_, _ = c.Write(d.appendLine(nil))
 	if h, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = h.CloseWrite()
 	}

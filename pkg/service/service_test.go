@@ -295,3 +295,15 @@ func testChargenThrowsAway(t *testing.T, c *socket.Conn) {
 		t.Error(err)
 	}
 }
+
+// TestDaytimeLine: the longest line fits the space a handler has for it, so that a million callers leave no garbage.
+func TestDaytimeLine(t *testing.T) {
+	at := time.Date(2026, time.September, 30, 23, 59, 59, 0, time.FixedZone("", -12*3600+1))
+	longest := Daytime{Now: func() time.Time { return at }}
+	if n := testing.AllocsPerRun(10, func() {
+		var line [lineSpace]byte
+		longest.appendLine(line[:0])
+	}); n != 0 {
+		t.Errorf("a line of %d bytes took %v allocations", len(longest.appendLine(nil)), n)
+	}
+}
