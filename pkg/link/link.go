@@ -74,53 +74,6 @@ func (p *Packet) AppendTo(b []byte) []byte {
 	return append(append(append(b, p.Head...), p.Body[0]...), p.Body[1]...)
 }
 
-// MaxPacket is the largest packet a device hands up, in bytes: IPv4's limit.
-const MaxPacket = 65535
-
-const (
-	batchPackets = 64
-	// deviceHeader is room for what a device puts before each packet (virtio's header takes 10 or 12 bytes).
-	deviceHeader = 16
-	batchBytes   = 4 * (MaxPacket + deviceHeader)
-)
-
-// Batch is the packets of one Read. Packets and their bytes are valid until the next Read into it.
-type Batch struct {
-	Packets []Packet
-	store   []byte
-	used    int
-}
-
-// NewBatch returns a batch of up to 64 packets; small ones lie close together in 256 KiB.
-func NewBatch() *Batch {
-	return &Batch{Packets: make([]Packet, 0, batchPackets), store: make([]byte, batchBytes)}
-}
-
-// Reset empties b. Devices call it first.
-func (b *Batch) Reset() {
-	clear(b.Packets)
-	b.Packets, b.used = b.Packets[:0], 0
-}
-
-// Room returns where the device is to put the next packet (any packet fits, its own header before it), or nil
-// when b is full.
-func (b *Batch) Room() []byte {
-	if len(b.Packets) >= batchPackets || len(b.store)-b.used < MaxPacket+deviceHeader {
-		return nil
-	}
-	return b.store[b.used : b.used+MaxPacket+deviceHeader]
-}
-
-// Add takes the bytes room[from:to] of the last Room as a packet, to be described by the caller.
-func (b *Batch) Add(room []byte, from, to int) *Packet {
-	b.Packets = append(b.Packets, Packet{Head: room[from:to:to]})
-	b.used += (to + 63) &^ 63 // the next packet on a cache line of its own
-	if b.used > len(b.store) {
-		b.used = len(b.store)
-	}
-	return &b.Packets[len(b.Packets)-1]
-}
-
 // Until turns a time of the monotonic clock into the time left, not below zero; max for Never.
 func Until(t, now mono.Time, max time.Duration) time.Duration {
 	switch {

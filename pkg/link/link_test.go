@@ -135,3 +135,46 @@ func TestZeroUDPChecksum(t *testing.T) {
 		t.Errorf("%d, %#x, %v", at, sum, ok)
 	}
 }
+
+// What is lent stays as it is while others are read, in eight stores at most, and those given back are used again.
+func TestBatchLends(t *testing.T) {
+	b := NewBatch()
+	read := func(v byte) *Packet {
+		b.Reset()
+		room := b.Room()
+		room[0] = v
+		return b.Add(room, 0, 1)
+	}
+	type borrowed struct {
+		p Packet
+		l *Loan
+	}
+	var held []borrowed
+	for range 3 {
+		for v := byte(0); ; v++ {
+			p := read(v)
+			l := b.Lend()
+			if l == nil {
+				break
+			}
+			if v%2 == 0 { // the same bytes may be lent twice
+				b.Lend().Return()
+			}
+			held = append(held, borrowed{*p, l})
+		}
+		if len(held) != maxStores-1 {
+			t.Errorf("%d were lent", len(held))
+		}
+		for v, h := range held {
+			if h.p.Head[0] != byte(v) {
+				t.Errorf("%d has become %d", v, h.p.Head[0])
+			}
+			h.l.Return()
+		}
+		held = held[:0]
+	}
+	read(0)
+	if b.Lend() == nil {
+		t.Error("nothing is lent any more")
+	}
+}

@@ -25,6 +25,7 @@ func (c *Conn) Close() error {
 	if again {
 		c.do(func(sc stack.Conn) { c.letGo(sc, true) })
 	}
+	c.in.forget()
 	return nil
 }
 
@@ -93,6 +94,7 @@ func (c *Conn) CloseRead() error {
 		c.deaf = true
 		sc.CloseRead()
 	})
+	c.in.forget()
 	return nil
 }
 

@@ -36,10 +36,12 @@ type Conn struct {
 	trouble chan struct{} // a word that the peer does not answer
 }
 
-// input is the receiving half. [head, tail) is unread.
+// input is the receiving half. [head, tail) is unread, and lies in the ring where it is not lent.
 type input struct {
 	lock     lock // of readers
 	ring     atomic.Pointer[[]byte]
+	loans    atomic.Pointer[loans]
+	writesTo atomic.Bool   // the reader is WriteTo
 	tail     atomic.Uint32 // by the shard
 	head     atomic.Uint32 // by the reader
 	told     uint32        // by the reader: the head when the shard was last woken for it
@@ -186,11 +188,14 @@ func (c *Conn) publish(sc stack.Conn) {
 	if n := head - uint32(read); n != 0 {
 		sc.Consume(int(n))
 	}
+	c.in.lend(sc)
 	sc.Store()
 	c.in.size.Store(uint32(sc.ReceiveBuffer())) // it tunes itself, and is small without window scaling
 	ring, _, end := sc.ReceiveSpace()
 	if tail := c.in.tail.Load(); uint32(end) != tail {
-		c.show(ring, head == tail)
+		if ring != nil { // else all of it is lent
+			c.show(ring, head == tail)
+		}
 		c.in.tail.Store(uint32(end))
 	}
 }

@@ -17,7 +17,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.in.lock.acquire(&c.in.deadline, c.readable); err != nil {
 		return 0, err
 	}
-	defer c.in.lock.release()
+	defer c.endRead()
 	a, b, err := c.text()
 	if err != nil {
 		return 0, err
@@ -33,12 +33,15 @@ var (
 	errInvalidWrite = errors.New("socket: the writer has written more than it was given")
 )
 
-// WriteTo writes all text until EOF to w, from the ring as it lies. Other readers wait for it.
+// WriteTo writes all text until EOF to w, from where it lies: much at once from the device's buffers, and else from the ring.
+// Other readers wait for it.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	if err := c.in.lock.acquire(&c.in.deadline, c.readable); err != nil {
 		return 0, err
 	}
-	defer c.in.lock.release()
+	defer c.endRead()
+	c.in.writesTo.Store(true)
+	defer c.in.writesTo.Store(false)
 	for {
 		a, _, err := c.text()
 		if err == io.EOF {
@@ -62,6 +65,14 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
+// endRead lets the next reader in.
+func (c *Conn) endRead() {
+	c.in.lock.release()
+	if c.state.Load()&(closed|closedRead) != 0 {
+		c.in.forget()
+	}
+}
+
 // text waits until there is something to read and returns where it lies, or why there will be nothing.
 func (c *Conn) text() (a, b []byte, err error) {
 	for {
@@ -71,6 +82,9 @@ func (c *Conn) text() (a, b []byte, err error) {
 		s := c.state.Load() // before the tail: an EOF seen is an EOF behind all text
 		head, tail := c.in.head.Load(), c.in.tail.Load()
 		if head != tail && s&closedRead == 0 {
+			if l := c.in.loans.Load().first(); l != nil {
+				return l.text, nil, nil
+			}
 			a, b = slices(*c.in.ring.Load(), head, int(tail-head))
 			return a, b, nil
 		}
@@ -87,6 +101,7 @@ func (c *Conn) text() (a, b []byte, err error) {
 // took tells that n bytes have been read. The shard is woken for it only when that may open the window: it looks by
 // itself when more text comes.
 func (c *Conn) took(n int) {
+	c.in.loans.Load().read(n) // before the head, which allows the shard to lend behind it
 	head := c.in.head.Load() + uint32(n)
 	c.in.head.Store(head)
 	if head-c.in.told >= min(c.in.size.Load()/4, 256<<10) {

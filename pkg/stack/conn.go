@@ -3,6 +3,7 @@ package stack
 import (
 	"net/netip"
 
+	"github.com/tcpd-project/tcpd/pkg/link"
 	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/seq"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
@@ -248,6 +249,26 @@ func (c Conn) Commit(buf []byte, end seq.Num) {
 
 // Store puts text that came with the segment at hand into the receive ring.
 func (c Conn) Store() { c.record().tcp.Store(&c.shard.env) }
+
+// Loan is what a reader in another goroutine returns when he has read what was lent to him.
+type Loan = link.Loan
+
+// Lend leaves the text that came with the segment at hand where the device has put it until it has been read: it saves the
+// way through the ring. Less than n bytes are lent only with others from the same buffer, which is kept for them anyway. It
+// returns nil when nothing can be lent. See tcp.Conn.Lend.
+func (c Conn) Lend(n int) (text []byte, loan *Loan) {
+	s, t := c.shard, &c.record().tcp
+	if s.batch.Lent() {
+		n = 1
+	}
+	if !s.lends || !t.Lendable(&s.env, n) {
+		return nil, nil
+	}
+	if loan = s.batch.Lend(); loan == nil {
+		return nil, nil
+	}
+	return t.Lend(&s.env), loan
+}
 
 // ReceiveSpace is tcp.Conn.ReceiveSpace.
 func (c Conn) ReceiveSpace() (buf []byte, read, end seq.Num) {

@@ -20,8 +20,9 @@ type arrival struct {
 func (s *shard) ingest(p *link.Packet, hash uint64) {
 	a := arrival{raw: p.Head, verified: p.NeedsChecksum || p.Verified, gso: p.GSOSize, hash: hash}
 	s.counters.Read++
+	s.lends = true
 	s.dispatch(&a)
-	s.raw = nil
+	s.lends, s.raw = false, nil
 }
 
 // dispatch takes a packet in; it has been counted as read.
@@ -48,7 +49,7 @@ func (s *shard) dispatch(a *arrival) {
 			s.dropIP(d)
 			return
 		}
-		a.raw, a.verified = whole, false
+		a.raw, a.verified, s.lends = whole, false, false
 	}
 	switch a.Proto {
 	case ip.ProtoTCP:

@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -130,6 +131,7 @@ func (v *served) send(i int, flags tcp.Flags, n int) {
 	at := i / perAddress
 	from, to := ip.V4([4]byte{10, 128, byte(at >> 8), byte(at)}), ip.FromNetip(addrB)
 	size := g.Put(v.head[ip.HeaderLen:], 0)
+	binary.BigEndian.PutUint16(v.head[ip.HeaderLen+16:], ip.Fold(ip.PseudoSum(from, to, ip.ProtoTCP, size+n)))
 	h := ip.Header{Src: from, Dst: to, Proto: ip.ProtoTCP, TTL: 64, DF: true, Len: ip.HeaderLen + size + n}
 	h.Put(v.head[:])
 	v.out = link.Packet{Head: v.head[:ip.HeaderLen+size], Body: [2][]byte{v.text[:n]}, NeedsChecksum: true, ChecksumStart: ip.HeaderLen}

@@ -76,6 +76,7 @@ type shard struct {
 	env   tcp.Env
 	now   mono.Time
 	batch *link.Batch
+	lends bool // the packet at hand lies in batch
 	ahead ahead
 
 	table  table

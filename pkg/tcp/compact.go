@@ -79,7 +79,7 @@ func (h *HalfOpen) Unpack(x *Env, c *Conn) {
 	nxt := h.iss + 1
 	c.snd = sendSpace{una: h.iss, nxt: nxt, iss: h.iss, end: nxt, recover: h.iss, small: h.iss, wl1: h.irs,
 		wnd: uint32(h.wnd), maxWnd: uint32(h.wnd), buf: uint32(s.SendBuffer), mss: h.mss, scale: h.scales & 15}
-	c.rcv = receiveSpace{nxt: h.irs + 1, irs: h.irs, acked: h.irs + 1, read: h.irs + 1, stored: h.irs + 1,
+	c.rcv = receiveSpace{nxt: h.irs + 1, irs: h.irs, acked: h.irs + 1, read: h.irs + 1, kept: h.irs + 1, stored: h.irs + 1,
 		buf: uint32(s.ReceiveBuffer), mss: h.rcvMSS, scale: h.scales >> 4, quick: quickACKs}
 	c.beginMTU(x)
 	if !c.is(factScale) {
@@ -138,7 +138,7 @@ func (t *TimeWait) Unpack(x *Env, now mono.Time, c *Conn) {
 	c.snd = sendSpace{una: t.sndNxt, nxt: t.sndNxt, iss: t.sndNxt - 2, end: t.sndNxt - 1,
 		recover: t.sndNxt, small: t.sndNxt, wnd: 65535, maxWnd: 65535, wl1: t.rcvNxt, wl2: t.sndNxt, mss: defaultMSS}
 	c.rcv = receiveSpace{nxt: t.rcvNxt, irs: t.rcvNxt - 2, adv: t.rcvNxt.Add(65535), acked: t.rcvNxt,
-		read: t.rcvNxt - 1, stored: t.rcvNxt - 1, finAt: t.rcvNxt - 1, buf: 65535, mss: defaultMSS}
+		read: t.rcvNxt - 1, kept: t.rcvNxt - 1, stored: t.rcvNxt - 1, finAt: t.rcvNxt - 1, buf: 65535, mss: defaultMSS}
 	c.ts.recent, c.ts.offset, c.ts.at = t.tsRecent, t.tsOffset, now
 	c.timer[timerWait] = t.Deadline(now)
 	c.challenge = c.timer[timerWait].Add(-challengeInterval * mono.Duration(t.challenge))

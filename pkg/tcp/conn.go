@@ -98,7 +98,8 @@ type receiveSpace struct {
 	adv    seq.Num // right edge advertised: RCV.NXT + RCV.WND; never goes back
 	acked  seq.Num // the last ACK sent (Last.ACK.sent, RFC 7323)
 	read   seq.Num
-	stored seq.Num // [read, stored) is in the ring; what is left up to nxt is Env.text
+	kept   seq.Num // [read, kept) is lent (Lend)
+	stored seq.Num // [kept, stored) is in the ring; what is left up to nxt is Env.text
 	finAt  seq.Num // the peer's FIN, if factFinSeen
 	buf    uint32  // most text kept, bytes
 	ring   handle

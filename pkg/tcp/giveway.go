@@ -58,8 +58,5 @@ func (c *Conn) GiveWay(x *Env, now mono.Time) (reneged, ended bool) {
 // renege forgets the text beyond a hole.
 func (c *Conn) renege(x *Env) {
 	x.Memory.freeHoles(&c.rcv.holes)
-	if c.rcv.read == c.rcv.stored {
-		x.Memory.ring(c.rcv.ring).shared = false // whoever shared it has read it to the end
-		x.Memory.detach(&c.rcv.ring)
-	}
+	c.spareRing(x)
 }

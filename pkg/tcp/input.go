@@ -94,7 +94,7 @@ func (c *Conn) synReceived(x *Env, now mono.Time, g *Segment) {
 	c.set(factSynRcvd)
 	promised := c.rcv.adv.Sub(c.rcv.nxt) // by our SYN, if there was one
 	c.rcv.irs, c.rcv.nxt = g.Seq, g.Seq+1
-	c.rcv.read, c.rcv.stored, c.rcv.acked = c.rcv.nxt, c.rcv.nxt, c.rcv.nxt
+	c.rcv.read, c.rcv.kept, c.rcv.stored, c.rcv.acked = c.rcv.nxt, c.rcv.nxt, c.rcv.nxt, c.rcv.nxt
 	c.rcv.adv = c.rcv.nxt.Add(max(promised, c.synWindow()))
 	c.tune = tuning{from: c.rcv.nxt, at: now}
 	c.negotiate(x, &g.Options)

@@ -99,8 +99,8 @@ func (c *Conn) checkReceive(x *Env) error {
 		inOrder--
 	}
 	switch {
-	case r.stored.Less(r.read) || r.stored != inOrder:
-		return fmt.Errorf("read %d, stored %d, nxt %d, from irs", r.read-r.irs, r.stored-r.irs, r.nxt-r.irs)
+	case r.kept.Less(r.read) || r.stored.Less(r.kept) || r.stored != inOrder:
+		return fmt.Errorf("read %d, kept %d, stored %d, nxt %d, from irs", r.read-r.irs, r.kept-r.irs, r.stored-r.irs, r.nxt-r.irs)
 	case r.adv.Less(r.nxt):
 		return fmt.Errorf("nxt %d is beyond the right edge %d", r.nxt-r.irs, r.adv-r.irs)
 	case r.nxt.Less(r.acked):
@@ -108,7 +108,7 @@ func (c *Conn) checkReceive(x *Env) error {
 	case c.is(factFinRcvd) && r.finAt+1 != r.nxt:
 		return fmt.Errorf("FIN at %d, nxt %d", r.finAt-r.irs, r.nxt-r.irs)
 	}
-	if n := r.stored.Sub(r.read); n > 0 && uint32(len(x.Memory.ring(r.ring).buf)) < n {
+	if n := r.stored.Sub(r.kept); n > 0 && uint32(len(x.Memory.ring(r.ring).buf)) < n {
 		return fmt.Errorf("%d bytes are unread in a ring of %d", n, len(x.Memory.ring(r.ring).buf))
 	}
 	return nil
@@ -130,7 +130,7 @@ func (c *Conn) checkHoles(x *Env) error {
 	if c.rcv.adv.Less(at) {
 		return fmt.Errorf("text out of order up to %d, beyond the right edge %d", at-c.rcv.irs, c.rcv.adv-c.rcv.irs)
 	}
-	if n := at.Sub(c.rcv.read); uint32(len(x.Memory.ring(c.rcv.ring).buf)) < n {
+	if n := at.Sub(c.rcv.kept); uint32(len(x.Memory.ring(c.rcv.ring).buf)) < n {
 		return fmt.Errorf("%d bytes with holes are in a ring of %d", n, len(x.Memory.ring(c.rcv.ring).buf))
 	}
 	return nil

@@ -15,7 +15,7 @@ const snapshotVersion = 1
 
 var errSnapshot = errors.New("tcp: not an encoded connection")
 
-// Encode appends the connection, if it does not Repeat, to b: its record, the text in its rings and the list of what is out of order. A
+// Encode appends the connection, if it neither Repeats nor has lent text, to b: its record, the text in its rings and the list of what is out of order. A
 // half-open or a TIME-WAIT is encoded as the connection that it unpacks to. No text may wait for Store. Rings that
 // another goroutine looks at are copied: who decodes has them for himself.
 func (c *Conn) Encode(x *Env, b []byte) []byte {
@@ -227,6 +227,7 @@ func (r *receiveSpace) fields(k *codec) {
 	word(k, &r.adv)
 	word(k, &r.acked)
 	word(k, &r.read)
+	word(k, &r.kept)
 	word(k, &r.stored)
 	word(k, &r.finAt)
 	word(k, &r.up)
@@ -245,9 +246,9 @@ func (c *Conn) attachments(x *Env, k *codec) {
 	if r := k.ring(x, &c.snd.ring, c.firstText()); r != nil {
 		k.text(r, c.firstText(), int(int32(seq.Max(c.snd.end, c.firstText())-c.firstText())))
 	}
-	r := k.ring(x, &c.rcv.ring, c.rcv.read)
+	r := k.ring(x, &c.rcv.ring, c.rcv.kept)
 	if r != nil {
-		k.text(r, c.rcv.read, int(int32(c.rcv.stored-c.rcv.read)))
+		k.text(r, c.rcv.kept, int(int32(c.rcv.stored-c.rcv.kept)))
 	}
 	k.holes(x, &c.rcv.holes, r)
 	k.flight(x, &c.snd.flight)

@@ -86,12 +86,12 @@ func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 	c.rcv.textAt = clockMS(now)
 	if c.is(factDeaf) {
 		c.rcv.nxt = c.rcv.nxt.Add(n)
-		c.rcv.read, c.rcv.stored = c.rcv.nxt, c.rcv.nxt
+		c.rcv.read, c.rcv.kept, c.rcv.stored = c.rcv.nxt, c.rcv.nxt, c.rcv.nxt
 		c.owe(x, now, g)
 		return
 	}
 	if c.rcv.holes == 0 && c.rcv.stored == c.rcv.nxt {
-		if c.is(factFinSeen) && !c.reserve(x, int(c.rcv.nxt.Sub(c.rcv.read)+n)) {
+		if c.is(factFinSeen) && !c.reserve(x, int(c.rcv.nxt.Sub(c.rcv.kept)+n)) {
 			return // RCV.NXT is about to pass the FIN: after that, Store may not fail
 		}
 		x.text = g.Text
@@ -121,9 +121,9 @@ func (c *Conn) take(x *Env, now mono.Time, g *Segment) {
 	c.signal(Readable)
 }
 
-// store puts text into the ring, which grows to hold everything from the first unread byte.
+// store puts text into the ring, which grows to hold everything unread that is not lent.
 func (c *Conn) store(x *Env, at seq.Num, p []byte) bool {
-	if !c.reserve(x, int(at.Sub(c.rcv.read))+len(p)) {
+	if !c.reserve(x, int(at.Sub(c.rcv.kept))+len(p)) {
 		return false
 	}
 	x.Memory.ring(c.rcv.ring).put(at, p)
@@ -133,7 +133,7 @@ func (c *Conn) store(x *Env, at seq.Num, p []byte) bool {
 // bulk is as much text at once as only those send who have much.
 const bulk = 16 << 10
 
-// reserve makes the ring hold n bytes from the first unread one on. One that a reader in another goroutine may look
+// reserve makes the ring hold n bytes from the first unread one on that is not lent. One that a reader in another goroutine may look
 // at can't be used again by anybody, so that it grows fourfold, and begins large if much has come at once: fewer are left behind.
 func (c *Conn) reserve(x *Env, n int) bool {
 	size := n
@@ -144,7 +144,7 @@ func (c *Conn) reserve(x *Env, n int) bool {
 		size = 4 * len(r.buf)
 	}
 	n = max(n, min(size, int(c.rcv.buf)))
-	if !x.Memory.ensure(&c.rcv.ring, n, c.rcv.read) {
+	if !x.Memory.ensure(&c.rcv.ring, n, c.rcv.kept) {
 		x.Errors.Memory++
 		return false
 	}
@@ -158,7 +158,7 @@ func (c *Conn) keepBeyondHole(x *Env, g *Segment) Drop {
 		return DropReorderFull // nobody will read it: the peer may send it again in order
 	}
 	// A byte at the window's far end takes a ring for all before it. Only while there is plenty may it.
-	if r := x.Memory.ring(c.rcv.ring); len(r.buf) < int(g.Seq.Sub(c.rcv.read))+len(g.Text) && !x.roomToGrow() {
+	if r := x.Memory.ring(c.rcv.ring); len(r.buf) < int(g.Seq.Sub(c.rcv.kept))+len(g.Text) && !x.roomToGrow() {
 		return DropReorderFull
 	}
 	if !c.store(x, g.Seq, g.Text) {
@@ -195,6 +195,21 @@ func (c *Conn) Store(x *Env) {
 		return
 	}
 	c.rcv.stored = c.rcv.stored.Add(uint32(len(p)))
+}
+
+// Lendable reports whether the text that came with the segment at hand can be lent: it is at least n bytes, and no
+// unread text lies in the ring.
+func (c *Conn) Lendable(x *Env, n int) bool { return len(x.text) >= n && c.rcv.kept == c.rcv.stored }
+
+// Lend gives the text that came with the segment at hand, and is Lendable, to a user who keeps it where it lies. It stays
+// unread until he consumes it: the window knows nothing of where text lies.
+func (c *Conn) Lend(x *Env) []byte {
+	p := x.text
+	x.text = nil
+	c.rcv.stored = c.rcv.stored.Add(uint32(len(p)))
+	c.rcv.kept = c.rcv.stored
+	c.spareRing(x)
+	return p
 }
 
 // owe decides when the text just taken is acknowledged: at once for a superframe of two segments or more (as Linux

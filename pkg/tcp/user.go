@@ -253,8 +253,8 @@ func (c *Conn) Commit(x *Env, buf []byte, end seq.Num) {
 // Unread returns text in order that the user has not read: up to three pieces, to be read one after the other. They
 // are valid until the connection is called again.
 func (c *Conn) Unread(x *Env) (a, b, inline []byte) {
-	if n := int(c.rcv.stored.Sub(c.rcv.read)); n > 0 && c.rcv.ring != 0 {
-		a, b = x.Memory.ring(c.rcv.ring).slices(c.rcv.read, n)
+	if n := int(c.rcv.stored.Sub(c.rcv.kept)); n > 0 && c.rcv.ring != 0 {
+		a, b = x.Memory.ring(c.rcv.ring).slices(c.rcv.kept, n)
 	}
 	return a, b, x.text
 }
@@ -262,18 +262,18 @@ func (c *Conn) Unread(x *Env) (a, b, inline []byte) {
 // Consume tells that the user has read n bytes more (section 3.10.3, RECEIVE). The peer is told of the room when that
 // at least doubles its window, as Linux does it.
 func (c *Conn) Consume(x *Env, n int) {
-	inRing := min(n, int(c.rcv.stored.Sub(c.rcv.read)))
+	stored := min(n, int(c.rcv.stored.Sub(c.rcv.read)))
 	c.rcv.read = c.rcv.read.Add(uint32(n))
 	if c.is(factUrgentIn) && c.rcv.up.LessEq(c.rcv.read) {
 		c.unset(factUrgentIn)
 	}
-	if k := n - inRing; k > 0 {
+	if k := n - stored; k > 0 {
 		x.text = x.text[k:]
 		c.rcv.stored = c.rcv.read
 	}
-	if c.rcv.read == c.rcv.stored && c.rcv.holes == 0 && c.rcv.ring != 0 && len(x.text) == 0 {
-		x.Memory.ring(c.rcv.ring).shared = false // whoever shared it has read it to the end
-		x.Memory.detach(&c.rcv.ring)
+	c.rcv.kept = seq.Max(c.rcv.kept, c.rcv.read)
+	if len(x.text) == 0 {
+		c.spareRing(x)
 	}
 	c.tuneReceive(x)
 	edge, wnd := c.edge(), c.rcv.adv.Sub(c.rcv.nxt)
@@ -283,8 +283,16 @@ func (c *Conn) Consume(x *Env, n int) {
 	}
 }
 
-// ReceiveSpace is the receive sequence space as a reader in another goroutine sees it: text [read, end) lies in the
-// ring buf, whose bytes are not written again before they have been consumed.
+// spareRing gives the receive ring back if nothing lies in it.
+func (c *Conn) spareRing(x *Env) {
+	if c.rcv.kept == c.rcv.stored && c.rcv.holes == 0 && c.rcv.ring != 0 {
+		x.Memory.ring(c.rcv.ring).shared = false // whoever shared it has read it to the end
+		x.Memory.detach(&c.rcv.ring)
+	}
+}
+
+// ReceiveSpace is the receive sequence space as a reader in another goroutine sees it: text [read, end) that is not lent
+// lies in the ring buf, whose bytes are not written again before they have been consumed.
 func (c *Conn) ReceiveSpace(x *Env) (buf []byte, read, end seq.Num) {
 	if c.rcv.ring != 0 {
 		r := x.Memory.ring(c.rcv.ring)
@@ -335,7 +343,7 @@ func (c *Conn) deafen(x *Env) {
 	if c.is(factFinRcvd) {
 		end--
 	}
-	c.rcv.read, c.rcv.stored = end, end
+	c.rcv.read, c.rcv.kept, c.rcv.stored = end, end, end
 	x.Memory.freeHoles(&c.rcv.holes)
 	x.Memory.detach(&c.rcv.ring)
 }
