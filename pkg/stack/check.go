@@ -105,8 +105,8 @@ func (s *shard) checkConns() error {
 			return fmt.Errorf("%v is not in the table", f)
 		case !s.present.maybe(h):
 			return fmt.Errorf("%v is not present", f)
-		case rec.dirty:
-			continue // it has more to send than one turn takes
+		case rec.dirty || rec.late:
+			continue // it has more to send than one turn takes, or it waits
 		case rec.tcp.Released():
 			return fmt.Errorf("%v is over, and still here", f)
 		case d != mono.Never && (rec.node.tick == 0 || rec.node.tick > uint64(d)>>tickLog+1):

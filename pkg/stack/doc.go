@@ -10,6 +10,7 @@
 // No lock is taken on the way. Handlers, the users of connections, are called between one segment and the next, and
 // not at the end of the turn: so they see text in the packet that brought it, and most of it is never copied. What they
 // write goes out at the turn's end: first from connections with little to send, then of those with much from one after the other.
+// Mere acknowledgments to near peers wait while the device has more to be read, for a millisecond at most.
 //
 // Other goroutines reach a shard through its inbox, a stack of tasks that each wait there at most once.
 //

@@ -3,6 +3,7 @@ package stack
 import (
 	"github.com/tcpd-project/tcpd/pkg/ip"
 	"github.com/tcpd-project/tcpd/pkg/link"
+	"github.com/tcpd-project/tcpd/pkg/mono"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
 
@@ -29,8 +30,14 @@ func (s *shard) touch(i uint32) {
 // Those with much text come last, one after the other, and each sends all that it may before the next begins: whoever reads it is
 // woken once and goes on reading, where a superframe for each in turn would wake one reader after the other, on this very
 // processor. So nobody's answer waits behind a bulk transfer, either. There is one of them in each turn at least.
-func (s *shard) emit() (more bool) {
+//
+// While the device has more to be read, acknowledgments to near peers may wait: see hold.
+func (s *shard) emit(queued bool) (more bool) {
 	left := turnBytes
+	hold := queued && (len(s.late) == 0 || s.now.Sub(s.lateSince) < longestHold)
+	if !hold {
+		s.release()
+	}
 	for len(s.dirty) > 0 && left > 0 {
 		s.pass, s.dirty = s.dirty, s.pass[:0]
 		for k, i := range s.pass {
@@ -38,9 +45,12 @@ func (s *shard) emit() (more bool) {
 				s.dirty = append(s.dirty, s.pass[k:]...)
 				break
 			}
-			if s.conns.at(i).tcp.Unsent() > much {
+			switch rec := s.conns.at(i); {
+			case hold && rec.tcp.ACKMayWait():
+				s.hold(i, rec)
+			case rec.tcp.Unsent() > much:
 				s.bulk.push(i)
-			} else {
+			default:
 				left -= s.drain(i, left)
 			}
 		}
@@ -52,6 +62,35 @@ func (s *shard) emit() (more bool) {
 		}
 	}
 	return len(s.dirty) > 0 || s.bulk.len() > 0
+}
+
+// longestHold is how long an acknowledgment waits at most: less than a near peer's round trip may be.
+const longestHold = mono.Millisecond
+
+// hold has the acknowledgment of a connection wait until the device's queue has been read to its end, where more of its text may
+// lie: one for all of that text lets the peer send as much again in one superframe. An acknowledgment for each piece keeps the
+// pieces as small as they are, and many senders, each with several in the queue, would overflow it.
+func (s *shard) hold(i uint32, rec *record) {
+	rec.dirty = false
+	if rec.late {
+		return
+	}
+	if len(s.late) == 0 {
+		s.lateSince = s.now
+	}
+	rec.late = true
+	s.late = append(s.late, i)
+}
+
+// release lets go what hold has kept.
+func (s *shard) release() {
+	for _, i := range s.late {
+		if rec := s.conns.at(i); rec.late { // else it is over
+			rec.late = false
+			s.touch(i)
+		}
+	}
+	s.late = s.late[:0]
 }
 
 // drain sends what a connection may send, most bytes and one packet at the utmost, and returns how many bytes it was. If something

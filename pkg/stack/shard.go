@@ -40,6 +40,7 @@ type record struct {
 	thirsty  uint32 // place in shard.thirst; 0: none
 	flight   uint32 // place in shard.recorder, if that says so, too
 	dirty    bool   // in shard.dirty or shard.bulk
+	late     bool   // in shard.late
 	orphan   bool   // counted in shard.orphans
 	early    bool   // opened by a cookie, and the handshake is not over
 	counted  bool   // against ListenConfig.Connections and SourceConnections
@@ -96,7 +97,9 @@ type shard struct {
 
 	orphans             int      // connections that their users have closed and that are not over
 	dirty               []uint32 // connections that may have something to send
-	bulk                fifo     // those of them with much text
+	late                []uint32 // those of them whose acknowledgment waits
+	lateSince           mono.Time
+	bulk                fifo // those of them with much text
 	thirst              thirst
 	sweepAt             mono.Time // no sweep before, unless something has found no memory
 	hand                uint32    // the connection at which giveWay has stopped
@@ -219,7 +222,7 @@ func (s *shard) turn() (next mono.Time, err error) {
 	s.inbox.drain()
 	s.giveWay()
 	s.quench()
-	more := s.emit()
+	more := s.emit(s.batch.Room() == nil)
 	s.counters.TurnLength.Add(s.stack.cfg.Now().Sub(s.now))
 	if more || s.batch.Room() == nil || s.thirst.live > 0 && s.env.Memory.Free() {
 		return s.now, nil
@@ -285,7 +288,7 @@ func (s *shard) abortAll() {
 			s.settle(i)
 		}
 	}
-	for s.emit() {
+	for s.emit(false) {
 	}
 	s.inbox.drain()
 }

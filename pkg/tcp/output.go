@@ -57,9 +57,15 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 }
 
 // ACKBefore reports that the acknowledgment owed is to go before the segment g of the same turn is taken: every second full
-// segment has one, and each superframe, but over ways so short that no peer takes its clock from them.
+// segment has one, and each superframe, but over ways so short that no peer takes its clock from them (MUST-59).
 func (c *Conn) ACKBefore(g *Segment) bool {
-	return c.rcv.acks > 0 && len(g.Text) > 0 && (g.Parts < 2 || c.rtt.srtt >= paceFrom)
+	return c.rcv.acks > 0 && len(g.Text) > 0 && !c.near()
+}
+
+// ACKMayWait reports that all there is to send is an acknowledgment of text, and that the peer is as near.
+func (c *Conn) ACKMayWait() bool {
+	return c.rcv.acks == 1 && c.rcv.holes == 0 && c.snd.una == c.snd.end && c.near() &&
+		!c.any(factFinRcvd|factFinQueued|factSendRST|factKeep|factReleased|factLetGo)
 }
 
 // OutputACK builds an acknowledgment without text, if one is owed. Output does so, too, once there is no text.
