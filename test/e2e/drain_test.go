@@ -101,6 +101,9 @@ func TestDrainCutShort(t *testing.T) {
 			d := startDaemon(t, s, "--drain-timeout", "1h")
 			c := d.dial(echoPort)
 			setDeadline(t, c, patience)
+			if err := space.RoundTrip(c, payload(1, 1000)); err != nil { // the daemon knows of it now
+				t.Fatal(err)
+			}
 			stopped := make(chan error, 1)
 			if first == "SIGTERM" {
 				stop(t, d, syscall.SIGTERM)
