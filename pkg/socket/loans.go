@@ -67,16 +67,19 @@ func (q *loans) read(n int) {
 	}
 }
 
-// forget gives back all that is lent: nobody will read it. A reader under way does it when he ends.
+// forget gives back all that is lent: nobody will read it. A reader under way does it when he ends, and whoever is at it looks
+// again when he has let go of the lock: something may have been lent meanwhile.
 func (in *input) forget() {
-	select {
-	case in.lock <- struct{}{}:
-	default:
-		return
-	}
-	defer in.lock.release()
-	q := in.loans.Load()
-	for l := q.first(); l != nil; l = q.first() {
-		q.read(len(l.text))
+	for in.loans.Load().first() != nil {
+		select {
+		case in.lock <- struct{}{}:
+		default:
+			return
+		}
+		q := in.loans.Load()
+		for l := q.first(); l != nil; l = q.first() {
+			q.read(len(l.text))
+		}
+		in.lock.release()
 	}
 }

@@ -57,15 +57,17 @@ func (c *Conn) Output(x *Env, now mono.Time, o *Out) bool {
 }
 
 // ACKBefore reports that the acknowledgment owed is to go before the segment g of the same turn is taken: every second full
-// segment has one, and each superframe, but over ways so short that no peer takes its clock from them (MUST-59).
+// segment has one, and each superframe, but over ways so short that no peer takes its clock from them (MUST-59). Duplicate ACKs
+// and what tells of duplicate text or of marks do not share one even there: the peer counts them.
 func (c *Conn) ACKBefore(g *Segment) bool {
-	return c.rcv.acks > 0 && len(g.Text) > 0 && !c.near()
+	counted := c.rcv.holes != 0 || c.is(factDSACK) || c.is(factAccECN) && g.ECN == ce
+	return c.rcv.acks > 0 && len(g.Text) > 0 && (counted || !c.knownNear())
 }
 
-// ACKMayWait reports that all there is to send is an acknowledgment of text, and that the peer is as near.
+// ACKMayWait reports that all there is to send is an acknowledgment of new text, which no peer as near takes his clock from.
 func (c *Conn) ACKMayWait() bool {
-	return c.rcv.acks == 1 && c.rcv.holes == 0 && c.snd.una == c.snd.end && c.near() &&
-		!c.any(factFinRcvd|factFinQueued|factSendRST|factKeep|factReleased|factLetGo)
+	return c.rcv.acks == 1 && c.rcv.acked.Less(c.rcv.nxt) && c.rcv.holes == 0 && c.snd.una == c.snd.end && c.knownNear() &&
+		!c.any(factFinRcvd|factFinQueued|factSendRST|factKeep|factDSACK|factReleased|factLetGo)
 }
 
 // OutputACK builds an acknowledgment without text, if one is owed. Output does so, too, once there is no text.

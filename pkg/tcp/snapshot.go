@@ -11,7 +11,7 @@ import (
 )
 
 // snapshotVersion is the first byte of an encoded connection.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 var errSnapshot = errors.New("tcp: not an encoded connection")
 

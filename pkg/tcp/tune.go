@@ -27,6 +27,9 @@ func (c *Conn) most(limit int) uint32 {
 // near reports that the way is short: what takes long there is no distance, but a queue, or a processor that is busy.
 func (c *Conn) near() bool { return c.rtt.min < paceFrom }
 
+// knownNear is near by a measurement, which there is none of after a handshake by cookie.
+func (c *Conn) knownNear() bool { return c.rtt.min != 0 && c.near() }
+
 // roomToGrow reports that buffers may become larger: less than half of the memory is in use.
 func (x *Env) roomToGrow() bool { return x.Memory.Limit == 0 || x.Memory.InUse < x.Memory.Limit/2 }
 
