@@ -64,13 +64,13 @@ func (w *wire) lendTo(h *hesitant) (c, s *socket.Conn, text []byte, read chan er
 		}
 	}
 	synctest.Wait()
-	if n, i := w.server.Counters(0).Rings, info(w, s); n >= len(text)*3/4 || i != len(text) {
+	if n, i := w.server.Counters(0).Rings, unread(w, s); n >= len(text)*3/4 || i != len(text) {
 		w.Errorf("%d bytes of rings, %d of %d bytes of text unread", n, i, len(text))
 	}
 	return c, s, text, read
 }
 
-func info(w *wire, c *socket.Conn) int {
+func unread(w *wire, c *socket.Conn) int {
 	i, ok := c.Info()
 	if !ok {
 		w.Error("the connection is over")
