@@ -3,6 +3,7 @@ package stack_test
 import (
 	"testing"
 
+	"github.com/tcpd-project/tcpd/pkg/service"
 	"github.com/tcpd-project/tcpd/pkg/stack"
 	"github.com/tcpd-project/tcpd/pkg/tcp"
 )
@@ -56,4 +57,24 @@ func TestACKsWaitWhilePacketsAreQueued(t *testing.T) {
 			}
 		}
 	}
+}
+
+// BenchmarkQueued is what a stack does with the uploads of a few clients, of which four turns' worth lie in the device's queue:
+// that is one operation. Each ACK is a packet to be written, and lets its peer send as much as it tells of.
+func BenchmarkQueued(b *testing.B) {
+	const senders, segments = 16, 4 * batch
+	v := serve(b, service.Discard{}, senders)
+	v.packets, v.turning = 0, 0
+	b.SetBytes(segments * mss)
+	b.ReportAllocs()
+	for b.Loop() {
+		for k := range segments {
+			v.send(k%senders, tcp.ACK|tcp.PSH, mss)
+		}
+		for range segments/batch + 1 {
+			v.turn()
+		}
+	}
+	b.ReportMetric(float64(v.packets)/float64(b.N*segments)-1, "ACKs/segment")
+	b.ReportMetric(float64(v.turning)/float64(b.N*segments), "turn-ns/segment")
 }

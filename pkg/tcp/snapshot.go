@@ -15,9 +15,9 @@ const snapshotVersion = 2
 
 var errSnapshot = errors.New("tcp: not an encoded connection")
 
-// Encode appends the connection, if it neither Repeats nor has lent text, to b: its record, the text in its rings and the list of what is out of order. A
-// half-open or a TIME-WAIT is encoded as the connection that it unpacks to. No text may wait for Store. Rings that
-// another goroutine looks at are copied: who decodes has them for himself.
+// Encode appends the connection, if it does not Repeat, to b: its record, the text in its rings and the list of what is out
+// of order. A half-open or a TIME-WAIT is encoded as the connection that it unpacks to. No text may wait for Store. Text that
+// is lent stays with who has it. Rings that another goroutine looks at are copied: who decodes has them for himself.
 func (c *Conn) Encode(x *Env, b []byte) []byte {
 	k := codec{b: append(b, snapshotVersion, byte(c.state))}
 	c.fields(&k)
