@@ -342,6 +342,17 @@ func TestSpinAdapts(t *testing.T) {
 	}
 }
 
+// Who answers takes the processor for some microseconds, and the spin goes on; to who takes a slice of the scheduler's it is left.
+func TestSpinGivesWay(t *testing.T) {
+	s := spinning{window: maxSpin}
+	if s.yielded(0, 20_000); !s.pays(20_000) {
+		t.Error("no spin, though somebody was short")
+	}
+	if s.yielded(0, 3_000_000); s.pays(50_000_000) || !s.pays(51_000_000) {
+		t.Error("after 3 ms that somebody took there is none for 48 ms")
+	}
+}
+
 func TestNoAllocation(t *testing.T) {
 	for _, offload := range []Offload{On, Off} {
 		inNamespace(t)

@@ -21,6 +21,9 @@ func sysWritev(fd int, iov []unix.Iovec) unix.Errno {
 	return errno
 }
 
+// sysYield lets other threads have the processor, if any wait for it.
+func sysYield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
 // appendPart appends b to iov, unless b is empty.
 func appendPart(iov []unix.Iovec, b []byte) []unix.Iovec {
 	if len(b) == 0 {

@@ -108,11 +108,12 @@ func (k *parking) park(until mono.Time) unix.Errno {
 // What it reads first is perhaps not all that came during the turn; after that one packet is all there is.
 func (d *device) spin(until mono.Time) (ready bool, err error) {
 	k := &d.parking
-	if k.spin.crowd || k.spin.window == 0 {
+	from := mono.Now()
+	if !k.spin.pays(from) {
 		return false, nil
 	}
-	from := mono.Now()
 	end := mono.Min(from.Add(k.spin.window), until)
+	yield := from.Add(yieldAfter)
 	err = d.fill(&d.found, math.MaxInt)
 	for now := from; ; now = mono.Now() {
 		switch {
@@ -123,6 +124,11 @@ func (d *device) spin(until mono.Time) (ready bool, err error) {
 		case now >= end:
 			return false, nil
 		}
+		if now >= yield {
+			sysYield()
+			k.spin.yielded(now, mono.Now())
+			yield = now.Add(yieldEach)
+		}
 		err = d.fill(&d.found, 1)
 	}
 }
@@ -131,9 +137,13 @@ func (d *device) spin(until mono.Time) (ready bool, err error) {
 // cheaper by spinning: the window opens. A wait that outlasted the window shuts it by half, so that an idle
 // device soon parks at once. Where packets come several at a time, nobody waits for an answer to the last alone, and the
 // processor is of more use to those who send them.
+//
+// The scheduler may have put who is to answer behind the spinner, on the same processor; so a spinner lets others go first.
+// When they take all they can get, he is better off parked: who wakes up goes before those who have had their share.
 type spinning struct {
 	window time.Duration
-	crowd  bool // the last Read brought more than one packet
+	crowd  bool      // the last Read brought more than one packet
+	shy    mono.Time // no spin before: others want the processor
 }
 
 const (
@@ -143,7 +153,24 @@ const (
 	minSpin = 2 * time.Microsecond
 	// soon is a wait that spinning would have covered: parking and waking take some 20 us of it.
 	soon = 50 * time.Microsecond
+
+	// yieldAfter is longer than an answer from another processor takes at most times.
+	yieldAfter = 20 * time.Microsecond
+	yieldEach  = 10 * time.Microsecond
+	// slice is more than an answer takes, and less than the scheduler gives to who wants more.
+	slice = time.Millisecond
+	// shyness is for how many times as long as others had the processor there is no spin.
+	shyness = 16
 )
+
+func (s *spinning) pays(now mono.Time) bool { return !s.crowd && s.window > 0 && now >= s.shy }
+
+// yielded tells that others could have the processor, and for how long they had it.
+func (s *spinning) yielded(from, to mono.Time) {
+	if d := to.Sub(from); d > slice {
+		s.shy = to.Add(shyness * d)
+	}
+}
 
 // parked tells of a wait that spinning did not end: it took d more.
 func (s *spinning) parked(d time.Duration) {
